@@ -1,0 +1,106 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { copyOf, entriesOf } from './archive.ts';
+import { baseFiles, librariesVersion, NONROOT, sharedLibraries, shellTools } from './machine.ts';
+import { withoutRepetition } from './node.ts';
+import { bake } from './recipe.ts';
+import type { Entry } from './tar.ts';
+
+/** Reference of the local Python and uv image. */
+export const PYTHON_IMAGE = 'mcp-fleet.dev/uv:1';
+
+/** Published on PyPI as a wheel that holds the program. */
+const UV_VERSION = '0.13.8';
+
+const run = promisify(execFile);
+
+interface Interpreter {
+  readonly executable: string;
+  /** For example `3.11`. */
+  readonly version: string;
+  readonly exact: string;
+  readonly standardLibrary: string;
+  readonly extensions: string;
+}
+
+/**
+ * Docker-archive with Python, uv and a shell, named `mcp-fleet.dev/uv:1` or as asked: what runs `package: pypi` servers.
+ *
+ * Python is this machine's `python3` (3.10 or later) with its standard library; uv comes from PyPI through `pip`.
+ */
+export async function pythonImage(name: string = PYTHON_IMAGE): Promise<string> {
+  const python = await interpreter();
+  return bake({
+    name,
+    config: {
+      Cmd: ['python3'],
+      Env: [
+        'PATH=/usr/local/bin:/usr/bin:/bin',
+        'HOME=/tmp',
+        'PYTHONDONTWRITEBYTECODE=1',
+        'UV_PYTHON_DOWNLOADS=never',
+        `UV_PYTHON=/usr/local/bin/python${python.version}`,
+      ],
+      User: `${NONROOT}:${NONROOT}`,
+      WorkingDir: '/app',
+    },
+    ingredients: [JSON.stringify(python), UV_VERSION, await librariesVersion()],
+    layers: async () => [
+      withoutRepetition([...(await baseFiles()), ...(await shellTools()), ...(await pythonRuntime(python))]),
+      await uv(python.executable),
+    ],
+  });
+}
+
+async function interpreter(): Promise<Interpreter> {
+  const script = [
+    'import json, sys, sysconfig',
+    'paths = sysconfig.get_paths()',
+    'version = "%d.%d" % sys.version_info[:2]',
+    'exact = "%d.%d.%d" % sys.version_info[:3]',
+    'dynload = next(p for p in sys.path if p.endswith("lib-dynload"))',
+    'print(json.dumps(dict(executable=sys.executable, version=version, exact=exact, standardLibrary=paths["stdlib"], extensions=dynload)))',
+  ].join('\n');
+  try {
+    const { stdout } = await run('python3', ['-I', '-c', script]);
+    return JSON.parse(stdout) as Interpreter;
+  } catch (cause) {
+    throw new Error('python3 is missing; on Debian or Ubuntu: apt-get install --yes python3 python3-pip', { cause });
+  }
+}
+
+async function pythonRuntime(python: Interpreter): Promise<Entry[]> {
+  const at = `/usr/local/lib/python${python.version}`;
+  const unneeded = new RegExp(
+    `^${at}/(test|site-packages|dist-packages|idlelib|tkinter|turtledemo|lib2to3|config-[^/]*)(/|$)|/__pycache__(/|$)|\\.a$`,
+  );
+  const library = await entriesOf(python.standardLibrary, at, (path) => !unneeded.test(path));
+  const names = (await readdir(python.extensions)).filter((name) => name.endsWith('.so'));
+  const extensions = names.map((name) => join(python.extensions, name));
+  const program = `/usr/local/bin/python${python.version}`;
+  return [
+    ...library,
+    await copyOf(python.executable, program, 0o755),
+    { kind: 'symlink', path: '/usr/local/bin/python3', target: program },
+    { kind: 'symlink', path: '/usr/local/bin/python', target: program },
+    ...(await sharedLibraries([python.executable, ...extensions])),
+  ];
+}
+
+async function uv(python: string): Promise<Entry[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'mcp-fleet-uv-'));
+  try {
+    const options = ['--disable-pip-version-check', '--quiet', '--no-deps', '--only-binary', ':all:'];
+    await run(python, ['-m', 'pip', 'install', ...options, '--target', folder, `uv==${UV_VERSION}`]);
+    const programs = ['uv', 'uvx'].map(async (name): Promise<Entry> => {
+      return { kind: 'file', path: `/usr/local/bin/${name}`, content: await readFile(join(folder, 'bin', name)), mode: 0o755 };
+    });
+    // Read into memory: the folder is gone when the archive is written.
+    return [...(await Promise.all(programs)), ...(await sharedLibraries([join(folder, 'bin', 'uv')]))];
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
