@@ -1,0 +1,73 @@
+import { printable } from './excerpt.ts';
+import type { Hints, Tool } from './inventory.ts';
+import { isObject, MessageError, parseJson, type Json, type JsonObject } from './jsonrpc.ts';
+
+/** One tool in the ConfigMap `<name>-tools`: what people and policies want to know, without the schemas. */
+export interface ListedTool {
+  /** Exactly the server's; not safe to print (`printable`). */
+  readonly name: string;
+  /** Printable, at most 120 characters. */
+  readonly title: string | undefined;
+  readonly hints: Hints;
+  readonly digest: string;
+}
+
+/** Key of a part in its ConfigMap. */
+export const toolListKey = 'tools.json';
+
+/** A ConfigMap holds 1 MiB with everything around it. */
+const partBytes = 900 * 1024;
+
+/** The name of the ConfigMap for a part, counted from 0: `github-tools`, `github-tools-2`, `github-tools-3`. */
+export function toolListName(server: string, part: number): string {
+  return part === 0 ? `${server}-tools` : `${server}-tools-${part + 1}`;
+}
+
+/**
+ * The tools as JSON arrays, one tool a line, in as many parts as a ConfigMap's size asks for; at least one. The same tools give the same bytes.
+ */
+export function toolListParts(tools: readonly Tool[], maximumBytes: number = partBytes): readonly string[] {
+  const parts: string[][] = [[]];
+  let size = 0;
+  for (const tool of tools) {
+    const line = JSON.stringify(listed(tool));
+    const bytes = Buffer.byteLength(line) + 2;
+    if (size + bytes > maximumBytes && size > 0) {
+      parts.push([]);
+      size = 0;
+    }
+    parts.at(-1)?.push(line);
+    size += bytes;
+  }
+  return parts.map((lines) => (lines.length === 0 ? '[]\n' : `[\n${lines.join(',\n')}\n]\n`));
+}
+
+function listed({ name, title, hints, digest }: Tool): JsonObject {
+  return {
+    name,
+    title: title === undefined ? undefined : printable(title, 120),
+    readOnly: hints.readOnly,
+    destructive: hints.destructive,
+    idempotent: hints.idempotent,
+    openWorld: hints.openWorld,
+    digest,
+  };
+}
+
+/** Reads one part. Throws `MessageError` when it is not one. */
+export function parseToolList(text: string): readonly ListedTool[] {
+  const value = parseJson(text, 8);
+  if (!Array.isArray(value)) throw new MessageError('the tool list is no JSON array');
+  return (value as readonly Json[]).map((entry) => {
+    if (!isObject(entry)) throw new MessageError('an entry of the tool list is no object');
+    const { name, title, digest } = entry;
+    if (typeof name !== 'string' || typeof digest !== 'string') throw new MessageError('an entry of the tool list has no name or digest');
+    const hint = (key: string) => (typeof entry[key] === 'boolean' ? entry[key] : undefined);
+    return {
+      name,
+      title: typeof title === 'string' ? title : undefined,
+      hints: { readOnly: hint('readOnly'), destructive: hint('destructive'), idempotent: hint('idempotent'), openWorld: hint('openWorld') },
+      digest,
+    };
+  });
+}
