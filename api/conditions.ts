@@ -1,0 +1,131 @@
+/** Condition types of an MCPServer. Types and reasons are API: added, never renamed. */
+export const ConditionType = {
+  /** Accepted, Available, Verified and PolicyApplied are True, or nothing is wanted. */
+  Ready: 'Ready',
+  /** The spec makes sense and what it names exists. */
+  Accepted: 'Accepted',
+  /** At least the wanted minimum of pods is ready. */
+  Available: 'Available',
+  /** The last handshake and tool listing worked. */
+  Verified: 'Verified',
+  /** The guards run the newest policy bundle. */
+  PolicyApplied: 'PolicyApplied',
+  /** Route accepted, address assigned. Present only when `expose` asks. */
+  Exposed: 'Exposed',
+  /** The operator is at work. Present only while true (kstatus). */
+  Reconciling: 'Reconciling',
+  /** Nothing will happen until the object changes. Present only while true (kstatus). */
+  Stalled: 'Stalled',
+} as const;
+export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
+
+/** Reasons of `Ready` when True. When not True it has the reason of the first condition that is not. */
+export const ReadyReason = {
+  Ready: 'Ready',
+  /** `spec.suspend`: no pods are wanted. */
+  Suspended: 'Suspended',
+  /** `spec.replicas` is 0: no pods are wanted. */
+  ScaledToZero: 'ScaledToZero',
+  /** A condition that it depends on is not known yet. */
+  Pending: 'Pending',
+} as const;
+
+export const AcceptedReason = {
+  /** True. */
+  Accepted: 'Accepted',
+  /** What the API server could not check contradicts itself, or an object made from the spec was refused. */
+  InvalidSpec: 'InvalidSpec',
+  /** A ConfigMap, PersistentVolumeClaim, ServiceAccount or Service is missing; a Secret only where rotation is enabled. */
+  ReferenceNotFound: 'ReferenceNotFound',
+  /** An object of a name that the server needs exists and is not the operator's. */
+  NameConflict: 'NameConflict',
+  /** `kubernetesAccess` asks for what may not be granted. */
+  AccessNotGrantable: 'AccessNotGrantable',
+  /** `podTemplate` or `labels` touch what the operator must decide itself. */
+  ProtectedField: 'ProtectedField',
+  /** Something was asked for that only a server with a guard can have. */
+  GuardRequired: 'GuardRequired',
+} as const;
+
+export const AvailableReason = {
+  /** True. */
+  Available: 'Available',
+  /** True: `spec.suspend`. */
+  Suspended: 'Suspended',
+  /** True: no replicas are wanted. */
+  ScaledToZero: 'ScaledToZero',
+  /** Pods are starting. */
+  Progressing: 'Progressing',
+  ImagePullFailed: 'ImagePullFailed',
+  CrashLooping: 'CrashLooping',
+  /** The container could not be created: a missing Secret or ConfigMap in env, a bad command, a security context that is refused. */
+  CreateContainerFailed: 'CreateContainerFailed',
+  /** A volume could not be mounted: a missing Secret or key, in the words of the kubelet. */
+  MountFailed: 'MountFailed',
+  /** The container runs, but does not accept connections on its port. */
+  ServerNotAnswering: 'ServerNotAnswering',
+  Unschedulable: 'Unschedulable',
+  ProgressDeadlineExceeded: 'ProgressDeadlineExceeded',
+  /** A ResourceQuota or LimitRange refuses the pods. */
+  QuotaExceeded: 'QuotaExceeded',
+} as const;
+
+export const VerifiedReason = {
+  /** True. */
+  Verified: 'Verified',
+  /** True: the server answered 401 or 403 as MCP asks; its tools are unknown. */
+  AuthenticationRequired: 'AuthenticationRequired',
+  /** Not tried yet. */
+  Pending: 'Pending',
+  /** An MCP error. */
+  HandshakeFailed: 'HandshakeFailed',
+  /** The answer is not MCP at all. */
+  ProtocolError: 'ProtocolError',
+  Timeout: 'Timeout',
+  ConnectionRefused: 'ConnectionRefused',
+  /** One of `verification.requiredTools` is not listed. */
+  RequiredToolMissing: 'RequiredToolMissing',
+  TunnelDisconnected: 'TunnelDisconnected',
+} as const;
+
+export const PolicyAppliedReason = {
+  /** True. */
+  Applied: 'Applied',
+  /** True: no policy selects this server. */
+  NoPolicy: 'NoPolicy',
+  /** A guard has not taken the newest bundle for 30 seconds. */
+  GuardBehind: 'GuardBehind',
+  InvalidPolicy: 'InvalidPolicy',
+  /** `policy.required`, but none selects this server. */
+  PolicyMissing: 'PolicyMissing',
+  PinsMissing: 'PinsMissing',
+  /** A policy selects this server, but its guard is off. */
+  NotEnforced: 'NotEnforced',
+} as const;
+
+export const ExposedReason = {
+  /** True. */
+  Exposed: 'Exposed',
+  RouteNotAccepted: 'RouteNotAccepted',
+  GatewayAPINotInstalled: 'GatewayAPINotInstalled',
+  /** The controller of the route or Ingress has not answered yet. */
+  Pending: 'Pending',
+} as const;
+
+export const ReconcilingReason = {
+  /** A new generation is being brought about. */
+  Progressing: 'Progressing',
+  /** A guard has not taken the newest bundle yet, for less than 30 seconds. */
+  GuardBehind: 'GuardBehind',
+  /** The last attempt failed and is repeated. */
+  Retrying: 'Retrying',
+} as const;
+
+/** Reasons of `Stalled`: those of the condition that only a change of the object can mend. */
+export const StalledReason = {
+  InvalidSpec: AcceptedReason.InvalidSpec,
+  AccessNotGrantable: AcceptedReason.AccessNotGrantable,
+  NameConflict: AcceptedReason.NameConflict,
+  ProtectedField: AcceptedReason.ProtectedField,
+  ProgressDeadlineExceeded: AvailableReason.ProgressDeadlineExceeded,
+} as const;

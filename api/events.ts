@@ -1,0 +1,38 @@
+/** Reasons of events about an MCPServer. Like those of conditions they are API. */
+export const EventReason = {
+  /** Normal: a child object was made. */
+  Created: 'Created',
+  /** Normal: a child object was changed. */
+  Updated: 'Updated',
+  /** Normal: a child object is no longer wanted. */
+  Deleted: 'Deleted',
+  /** Normal: pods are replaced, because what they read has changed or somebody asked. */
+  Restarted: 'Restarted',
+  /** Normal: the first handshake and listing after a failure or start worked. */
+  Verified: 'Verified',
+  /** Warning: a handshake or listing that worked before fails. */
+  VerificationFailed: 'VerificationFailed',
+  /** Normal: with the digest of the new tool. */
+  ToolAdded: 'ToolAdded',
+  /** Normal: with the digest of the tool that went. */
+  ToolRemoved: 'ToolRemoved',
+  /** Warning: the definition of a tool changed; with old and new digest. */
+  ToolChanged: 'ToolChanged',
+  /** Warning: a child could not be applied. */
+  ApplyFailed: 'ApplyFailed',
+  /** Warning: the image has tag latest, so that what runs depends on the day. */
+  MutableImageTag: 'MutableImageTag',
+  /** Warning: a bound ClusterRole allows writing Secrets, or everything. */
+  BroadClusterRole: 'BroadClusterRole',
+  /** Warning: `network.egress.to` has a range of all addresses. */
+  OpenEgress: 'OpenEgress',
+  /** Warning: two servers write to one PersistentVolumeClaim. */
+  SharedVolume: 'SharedVolume',
+  /** Warning: the port of the server answers on the pod's address although a guard is in front. */
+  BypassPossible: 'BypassPossible',
+  /** Warning: somebody else manages fields of the pod template. */
+  ForeignFields: 'ForeignFields',
+  /** Warning: Secrets are referenced, but rotation is not enabled. */
+  RotationDisabled: 'RotationDisabled',
+} as const;
+export type EventReason = (typeof EventReason)[keyof typeof EventReason];

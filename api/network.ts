@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { NetworkPolicyPeer } from './kubernetes/network.ts';
+import { listAtomic } from './schema/markers.ts';
+import type { Plain } from './schema/plain.ts';
+
+export const NetworkPolicyPeers = z.array(NetworkPolicyPeer).max(64).meta(listAtomic);
+
+const Egress = z.object({
+  internet: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether the server may open connections to every address but private, shared, link-local and metadata ranges. Default: true.',
+    ),
+  to: NetworkPolicyPeers.optional().describe('Further peers that it may open connections to, on every port. Default: none.'),
+  dns: z.boolean().default(true).describe('Whether it may ask the DNS of the cluster. Default: true.'),
+});
+
+export const Network = z.object({
+  managed: z.boolean().default(true).describe('Whether the operator makes a NetworkPolicy. Default: true.'),
+  ingressFrom: NetworkPolicyPeers.optional().describe(
+    'Who may open connections to the port that serves MCP; no other port is open. Default, or empty: everybody.',
+  ),
+  egress: Egress.prefault({}).describe('What the server may open connections to. Default: the internet and DNS.'),
+});
+export type Network = Plain<z.output<typeof Network>>;
