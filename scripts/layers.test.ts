@@ -1,0 +1,135 @@
+import { basename } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { sourceFiles } from './sources.ts';
+import type { SourceFile } from './sources.ts';
+
+const files = await sourceFiles();
+const byPath = new Map(files.map((file) => [file.path, file]));
+
+/** Who may import whom, besides itself. The longest matching folder counts. */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  api: [],
+  mcp: [],
+  'operator/kube': [],
+  'operator/runtime': ['operator/kube'],
+  'operator/controllers': ['operator/kube', 'operator/runtime', 'operator', 'api', 'mcp'],
+  operator: ['operator/kube', 'operator/runtime', 'operator/controllers', 'api', 'mcp'],
+  guard: ['api', 'mcp'],
+  tunnel: ['api', 'mcp'],
+  cli: ['api', 'mcp'],
+  e2e: ['*'],
+  bench: ['*'],
+  scripts: ['*'],
+};
+
+/** Longer than 400 lines, each with the reason why it is one file all the same. */
+const LONG_FILES: Readonly<Record<string, string>> = {};
+
+/** Started by path, so that nothing imports them. */
+const PROGRAMS = /(^|\/)(main|guard)\.ts$|^(scripts|bench|e2e)\/|\.test\.ts$|\.bench\.ts$/;
+
+function layerOf(path: string): string {
+  const layers = Object.keys(LAYERS).filter((layer) => path.startsWith(`${layer}/`));
+  return layers.toSorted((a, b) => b.length - a.length)[0] ?? '';
+}
+
+function mayImport(from: SourceFile, to: string): boolean {
+  const own = layerOf(from.path);
+  const target = layerOf(to);
+  const allowed = LAYERS[own] ?? [];
+  // Tests use the clusters and scripted servers of e2e, whatever layer they are in.
+  return own === target || allowed.includes('*') || allowed.includes(target) || (isTest(from) && target === 'e2e');
+}
+
+function isTest(file: SourceFile): boolean {
+  return /\.(test|bench)\.ts$/.test(file.path);
+}
+
+describe('layers', () => {
+  test('imports go one way', () => {
+    const wrong = files.flatMap((file) => file.imports.filter((to) => !mayImport(file, to)).map((to) => `${file.path} imports ${to}`));
+    expect(wrong).toEqual([]);
+  });
+
+  test('every import exists', () => {
+    const missing = files.flatMap((file) =>
+      file.imports.filter((to) => to.endsWith('.ts') && !byPath.has(to)).map((to) => `${file.path} imports ${to}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  test('no file imports itself by way of others', () => {
+    expect(cycles()).toEqual([]);
+  });
+
+  test('the control plane machinery has no MCP words', () => {
+    const machinery = files.filter((file) => /^operator\/(kube|runtime)\//.test(file.path) && !isTest(file));
+    const wordy = machinery.filter((file) => /\bMCP[A-Z]|mcpserver|@modelcontextprotocol/.test(file.text));
+    expect(wordy.map((file) => file.path)).toEqual([]);
+  });
+});
+
+describe('files', () => {
+  test('are at most 400 lines long, or say why not', () => {
+    const long = files.filter((file) => file.text.split('\n').length > 401 && LONG_FILES[file.path] === undefined);
+    expect(long.map((file) => `${file.path}: ${file.text.split('\n').length - 1} lines`)).toEqual([]);
+  });
+
+  test('are named after what is in them', () => {
+    const vague = files.filter((file) => /^(utils?|helpers?|common|misc|shared)\.ts$/.test(basename(file.path)));
+    expect(vague.map((file) => file.path)).toEqual([]);
+  });
+
+  test('have no default export', () => {
+    expect(files.filter((file) => /^export default /m.test(file.text)).map((file) => file.path)).toEqual([]);
+  });
+
+  test('export nothing that no other file uses', () => {
+    expect(files.filter((file) => !PROGRAMS.test(file.path)).flatMap(deadExports)).toEqual([]);
+  });
+});
+
+/** Values only: types are exported for the sake of signatures, too. */
+function deadExports(file: SourceFile): string[] {
+  const names = [...file.text.matchAll(/^export (?:async )?(?:const|let|function\*?|class) (\w+)/gm)].map((match) => match[1] ?? '');
+  const importers = files.filter((other) => other.imports.includes(file.path));
+  return names
+    .filter((name) => !importers.some((other) => new RegExp(`\\b${name}\\b`).test(other.text)))
+    .map((name) => `${file.path}: ${name}`);
+}
+
+function cycles(): string[] {
+  const done = new Set<string>();
+  const found: string[] = [];
+  function visit(path: string, trail: readonly string[]): void {
+    const start = trail.indexOf(path);
+    if (start >= 0) {
+      found.push([...trail.slice(start), path].join(' → '));
+      return;
+    }
+    if (done.has(path)) {
+      return;
+    }
+    for (const to of valueImports(path)) {
+      visit(to, [...trail, path]);
+    }
+    done.add(path);
+  }
+  for (const file of files) {
+    visit(file.path, []);
+  }
+  return found;
+}
+
+/** Imports that remain at run time: `import type` may go in circles. */
+function valueImports(path: string): readonly string[] {
+  const file = byPath.get(path);
+  if (file === undefined) {
+    return [];
+  }
+  const types = [...file.text.matchAll(/^import type [^;]*? from '(\.{1,2}\/[^']+)'/gm)].map((match) => basename(match[1] ?? ''));
+  const values = [...file.text.matchAll(/^(?:import|export) (?!type )[^;]*? from '(\.{1,2}\/[^']+)'/gm)].map((match) =>
+    basename(match[1] ?? ''),
+  );
+  return file.imports.filter((to) => values.includes(basename(to)) || !types.includes(basename(to)));
+}

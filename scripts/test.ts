@@ -1,0 +1,126 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ROOT } from './sources.ts';
+import { NOTHING, plus, summary, tally } from './tally.ts';
+import type { Tally } from './tally.ts';
+
+/**
+ * Everything that CI runs: `make test`. Arguments name the parts to run (`static`, `unit`, `integration`, `e2e`); none means all of them.
+ *
+ * The last line is `N passed, N failed, N skipped`; the exit code is 0 only when nothing failed.
+ */
+const PARTS = ['static', 'unit', 'integration', 'e2e'] as const;
+type Part = (typeof PARTS)[number];
+
+const RESULTS = join(ROOT, 'e2e/.artifacts/results');
+
+/** Static checks count as one test each. */
+const CHECKS: readonly { readonly name: string; readonly command: readonly string[] }[] = [
+  { name: 'types', command: ['npm', 'run', '--silent', 'check'] },
+  { name: 'lint and format', command: ['npm', 'run', '--silent', 'lint'] },
+  { name: 'generated files are fresh', command: ['npm', 'run', '--silent', 'generate', '--', '--check'] },
+];
+
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { filter: { type: 'string', default: '' } } });
+const wanted = PARTS.filter((part) => positionals.length === 0 || positionals.includes(part));
+const unknown = positionals.filter((name) => !PARTS.some((part) => part === name));
+if (unknown.length > 0) {
+  throw new TypeError(`no part ${unknown.join(', ')}; parts are ${PARTS.join(', ')}`);
+}
+
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    interrupted = true;
+  });
+}
+
+await mkdir(RESULTS, { recursive: true });
+const started = performance.now();
+let total = NOTHING;
+for (const part of wanted) {
+  if (!interrupted) {
+    total = plus(total, part === 'static' ? await staticChecks() : await suite(part));
+  }
+}
+const minutes = ((performance.now() - started) / 60_000).toFixed(1);
+say(interrupted ? `interrupted after ${minutes} min` : `${wanted.join(', ')} took ${minutes} min`);
+process.stdout.write(`${summary(interrupted ? plus(total, { ...NOTHING, failed: 1 }) : total)}\n`);
+process.exitCode = total.failed > 0 || interrupted ? 1 : 0;
+
+async function staticChecks(): Promise<Tally> {
+  let result = NOTHING;
+  for (const { name, command } of CHECKS) {
+    say(name);
+    const code = await run(command);
+    if (code !== 0) {
+      say(`${name}: failed (${command.join(' ')})`);
+    }
+    result = plus(result, code === 0 ? { ...NOTHING, passed: 1 } : { ...NOTHING, failed: 1 });
+  }
+  return result;
+}
+
+async function suite(part: Exclude<Part, 'static'>): Promise<Tally> {
+  const hindrance = part === 'unit' ? undefined : clusterHindrance();
+  if (hindrance !== undefined) {
+    const skipped = await countTests(part);
+    say(`SKIPPED: ${skipped} ${part} tests, since ${hindrance}`);
+    return { ...NOTHING, skipped };
+  }
+  say(`${part} tests`);
+  const report = join(RESULTS, `${part}.json`);
+  await rm(report, { force: true });
+  const reporters = ['--reporter', process.stdout.isTTY ? 'default' : 'verbose', '--reporter', 'json', '--outputFile.json', report];
+  const code = await run([
+    'vitest',
+    'run',
+    '--project',
+    part,
+    '--passWithNoTests',
+    ...reporters,
+    ...(values.filter === '' ? [] : [values.filter]),
+  ]);
+  const text = await readFile(report, 'utf8').catch(() => undefined);
+  return tally(text, code);
+}
+
+/** The built-in cluster needs network namespaces, mounts and cgroups of its own. */
+function clusterHindrance(): string | undefined {
+  if (process.env['KUBECONFIG_FOR_TESTS'] !== undefined) {
+    return undefined;
+  }
+  if (process.platform !== 'linux') {
+    return 'the built-in cluster runs on Linux only';
+  }
+  return process.getuid?.() === 0 ? undefined : 'the built-in cluster needs root: run `sudo make test`';
+}
+
+/** Counts without running: a suite that cannot run still says how much was not tested. */
+async function countTests(part: Part): Promise<number> {
+  const list = join(RESULTS, `${part}-skipped.json`);
+  await rm(list, { force: true });
+  await run(['vitest', 'list', '--project', part, `--json=${list}`]);
+  const text = await readFile(list, 'utf8').catch(() => '[]');
+  return (JSON.parse(text) as unknown[]).length;
+}
+
+/** Exit code; a signal that ended the command counts as 1. */
+function run([program = '', ...args]: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: ROOT, stdio: 'inherit' });
+    const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
+    process.on('SIGTERM', forward);
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      process.off('SIGTERM', forward);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+function say(line: string): void {
+  process.stdout.write(`\n── ${line}\n`);
+}
