@@ -32,9 +32,9 @@ export async function baseFiles(): Promise<Entry[]> {
 }
 
 /** The node binary with the shared libraries that it needs, taken from this machine. */
-export async function nodeRuntime(): Promise<Entry[]> {
+export async function nodeRuntime(at = '/usr/local/bin/node'): Promise<Entry[]> {
   const libraries = await sharedLibraries([NODE]);
-  return [await copyOf(NODE, '/usr/local/bin/node', 0o755), ...libraries];
+  return [await copyOf(NODE, at, 0o755), ...libraries];
 }
 
 /** A shell and the few tools that packages' scripts expect, with their libraries. */

@@ -32,6 +32,24 @@ export async function nodeImage(name: string = NODE_IMAGE): Promise<string> {
   });
 }
 
+/** Reference of the local stand-in for the base image of the Dockerfile. */
+export const BASE_IMAGE = 'mcp-fleet.dev/nodejs24:nonroot';
+
+/** Docker-archive laid out like `gcr.io/distroless/nodejs24-debian13:nonroot`: node in /nodejs/bin as entry point, no shell. */
+export async function baseImage(): Promise<string> {
+  return bake({
+    name: BASE_IMAGE,
+    config: {
+      Entrypoint: ['/nodejs/bin/node'],
+      Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt'],
+      User: `${NONROOT}`,
+      WorkingDir: '/home/nonroot',
+    },
+    ingredients: await nodeIngredients(),
+    layers: async () => [await baseFiles(), await nodeRuntime('/nodejs/bin/node')],
+  });
+}
+
 /** Layers with libraries, shell and node, the same bytes in each image, so that a node stores them once. */
 export async function nodeLayers(): Promise<Entry[][]> {
   return [withoutRepetition([...(await baseFiles()), ...(await shellTools()), ...(await nodeRuntime())])];
