@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { lock } from '../lock.ts';
+import { gone, identify, isAlive, signal } from './process.ts';
+import type { ProcessIdentity } from './process.ts';
+
+/** What is written about a cluster in its folder, enough for any later process to find, use and clear it. */
+export interface InstanceState {
+  /** Unique on this machine: `<name>-<six hex digits>`. */
+  readonly id: string;
+  readonly name: string;
+  /** Number of its addresses, for clusters that have a node. */
+  readonly slot?: number;
+  /** The process whose end is the cluster's end; absent when the cluster was started to stay. */
+  readonly owner?: ProcessIdentity;
+  readonly processes: Readonly<Record<string, ProcessIdentity>>;
+}
+
+/** 198.18.(16·(slot+1)).0/24 has room for 15. */
+const SLOTS = 15;
+
+/** Clears what a cluster with a node leaves outside its folder. */
+export type ClearOutside = (state: InstanceState) => Promise<void>;
+
+/** The folder of one cluster and the record in it. */
+export class Instance {
+  readonly folder: string;
+  #state: InstanceState;
+
+  constructor(folder: string, state: InstanceState) {
+    this.folder = folder;
+    this.#state = state;
+  }
+
+  get state(): InstanceState {
+    return this.#state;
+  }
+
+  async addProcess(name: string, process: ProcessIdentity): Promise<void> {
+    await this.#write({ ...this.#state, processes: { ...this.#state.processes, [name]: process } });
+  }
+
+  /** From now on the cluster outlives this process. */
+  async disown(): Promise<void> {
+    const { owner: _, ...rest } = this.#state;
+    await this.#write(rest);
+  }
+
+  async #write(state: InstanceState): Promise<void> {
+    this.#state = state;
+    await writeState(this.folder, state);
+  }
+}
+
+/** Where the clusters of this user live. Root's have disks of containers in them and stay off /tmp, which may be small or in memory. */
+export function instancesFolder(): string {
+  const user = process.getuid?.() ?? 0;
+  return user === 0 ? '/var/lib/mcp-fleet-operator/clusters' : join(tmpdir(), `mcp-fleet-operator-${user}`, 'clusters');
+}
+
+/** Clears the remains of runs that were killed, then makes a folder (and, with `node`, takes free addresses) for a new cluster. */
+export async function claimInstance(name: string, node: boolean, clearOutside: ClearOutside): Promise<Instance> {
+  await using _ = await lock('clusters');
+  const live = await clearStale(clearOutside);
+  const id = `${name}-${randomBytes(3).toString('hex')}`;
+  const owner = identify(process.pid);
+  const state: InstanceState = { id, name, processes: {}, ...(owner ? { owner } : {}), ...(node ? { slot: freeSlot(live) } : {}) };
+  const folder = join(instancesFolder(), id);
+  await mkdir(folder, { recursive: true, mode: 0o755 });
+  await writeState(folder, state);
+  return new Instance(folder, state);
+}
+
+/** A cluster that another process started; undefined when its folder is gone. */
+export function openInstance(folder: string): Instance | undefined {
+  const path = statePath(folder);
+  return existsSync(path) ? new Instance(folder, JSON.parse(readFileSync(path, 'utf8')) as InstanceState) : undefined;
+}
+
+/** Ends all processes of a cluster and removes everything it left. */
+export async function removeInstance(instance: Instance, clearOutside: ClearOutside): Promise<void> {
+  await clear(instance.folder, instance.state, clearOutside);
+}
+
+export function isLive(state: InstanceState): boolean {
+  return state.owner === undefined ? Object.values(state.processes).some(isAlive) : isAlive(state.owner);
+}
+
+async function clearStale(clearOutside: ClearOutside): Promise<InstanceState[]> {
+  const root = instancesFolder();
+  await mkdir(root, { recursive: true });
+  const live: InstanceState[] = [];
+  for (const name of await readdir(root)) {
+    const folder = join(root, name);
+    const state = await readState(folder);
+    if (state !== undefined && isLive(state)) {
+      live.push(state);
+    } else {
+      await clear(folder, state, clearOutside);
+    }
+  }
+  return live;
+}
+
+async function clear(folder: string, state: InstanceState | undefined, clearOutside: ClearOutside): Promise<void> {
+  for (const identity of Object.values(state?.processes ?? {})) {
+    signal(identity, 'SIGKILL');
+  }
+  for (const identity of Object.values(state?.processes ?? {})) {
+    await gone(identity, 10_000);
+  }
+  if (state !== undefined) {
+    await clearOutside(state);
+  }
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+function freeSlot(live: readonly InstanceState[]): number {
+  const taken = new Set(live.map((state) => state.slot));
+  const slot = Array.from({ length: SLOTS }, (_, index) => index).find((index) => !taken.has(index));
+  if (slot === undefined) {
+    throw new Error(`All ${SLOTS} addresses for clusters are taken by ${live.map((state) => state.id).join(', ')}`);
+  }
+  return slot;
+}
+
+function statePath(folder: string): string {
+  return join(folder, 'state.json');
+}
+
+async function readState(folder: string): Promise<InstanceState | undefined> {
+  const text = await readFile(statePath(folder), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as InstanceState);
+}
+
+async function writeState(folder: string, state: InstanceState): Promise<void> {
+  const unfinished = `${statePath(folder)}.unfinished`;
+  await writeFile(unfinished, JSON.stringify(state, undefined, 2));
+  await rename(unfinished, statePath(folder));
+}
