@@ -18,7 +18,7 @@ export interface Reconciler {
 
 /** Retrying cannot help: the object must change. Counted, reported as Stalled, not retried. */
 export class TerminalError extends Error {
-  override readonly name = 'TerminalError';
+  override readonly name: string = 'TerminalError';
   readonly reason: string;
   constructor(reason: string, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -28,7 +28,7 @@ export class TerminalError extends Error {
 
 /** Not a failure: something else must become ready first. `after` is in milliseconds. */
 export class WaitingError extends Error {
-  override readonly name = 'WaitingError';
+  override readonly name: string = 'WaitingError';
   readonly after: number;
   constructor(message: string, after: number, options?: ErrorOptions) {
     super(message, options);

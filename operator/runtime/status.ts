@@ -1,0 +1,47 @@
+import type { Client } from '../kube/client.ts';
+import { isKubeError } from '../kube/errors.ts';
+import type { KubeObject, Resource } from '../kube/object.ts';
+import { same } from './covers.ts';
+import type { Store } from './store.ts';
+
+export interface StatusWriterOptions<T extends KubeObject> {
+  readonly client: Client;
+  readonly resource: Resource<T>;
+  readonly store: Store<T>;
+  readonly fieldManager: string;
+}
+
+/**
+ * Writes status by server-side apply on the subresource.
+ *
+ * Guarantees: nothing is sent when the status already says the same; what is no longer said disappears; a status is never
+ * written to a later object of the same name; the answer goes into the store.
+ */
+export class StatusWriter<T extends KubeObject & { readonly status?: unknown }> {
+  readonly #options: StatusWriterOptions<T>;
+
+  constructor(options: StatusWriterOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Whether it was written. An object that is gone needs no status. */
+  async write(object: T, status: Exclude<T['status'], undefined>, signal: AbortSignal): Promise<boolean> {
+    if (same(object.status, status)) return false;
+    const { client, resource, store, fieldManager } = this.#options;
+    const { apiVersion, kind, metadata } = object;
+    const { name, namespace, uid } = metadata;
+    const wish = {
+      apiVersion,
+      kind,
+      metadata: { name, ...(namespace !== undefined && { namespace }), ...(uid !== undefined && { uid }) },
+      status,
+    };
+    try {
+      store.written(await client.apply(resource, wish, { fieldManager, subresource: 'status', signal }));
+      return true;
+    } catch (error) {
+      if (isKubeError(error, 'NotFound')) return false;
+      throw error;
+    }
+  }
+}
