@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ConfigMapKeySelector } from './kubernetes/environment.ts';
-import { listMap, listSet, rules, saying } from './schema/markers.ts';
+import { listMap, listSet, rules } from './schema/markers.ts';
 import { DNSLabel, HeaderName, ObjectName } from './schema/names.ts';
 import type { Plain } from './schema/plain.ts';
 import { OptionalSafeURL, SafeURL } from './schema/url.ts';

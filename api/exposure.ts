@@ -36,7 +36,7 @@ const Origin = z
   .string()
   .min(1)
   .max(512)
-  .regex(/^https?:\/\/[^\s\/?#@]+$/)
+  .regex(/^https?:\/\/[^\s/?#@]+$/)
   .meta(saying('must be an origin: scheme and host, with a port if needed, without a path, such as https://app.example.com'));
 
 export const Exposure = z.object({

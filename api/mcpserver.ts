@@ -38,6 +38,9 @@ const PodTemplate = z.object({
   ),
 });
 
+/** Fields that say something about a container, which only `container` and `package` have. */
+const OF_THE_SERVER_CONTAINER = ['env', 'envFrom', 'mounts', 'resources', 'probes', 'securityContext', 'kubernetesAccess'] as const;
+
 export const MCPServerSpec = z
   .object({
     container: ContainerWorkload.optional().describe('Runs an image. Exactly one of container, package, remote and service.'),
@@ -116,10 +119,51 @@ export const MCPServerSpec = z
     telemetry: Telemetry.prefault({}).describe('Metrics and traces. Default: metrics for whoever may scrape them, no traces.'),
   })
   .meta(
-    rules({
-      rule: '[has(self.container), has(self.package), has(self.remote), has(self.service), has(self.tunnel)].filter(x, x).size() == 1',
-      message: 'say what runs: set exactly one of container, package, remote and service',
-    }),
+    rules(
+      {
+        rule: '[has(self.container), has(self.package), has(self.remote), has(self.service), has(self.tunnel)].filter(x, x).size() == 1',
+        message: 'say what runs: set exactly one of container, package, remote and service',
+      },
+      {
+        rule: "self.transport.type != 'Stdio' || !has(self.container) || (has(self.container.command) && self.container.command.size() > 0)",
+        message: "with transport type Stdio set container.command: an image's entrypoint cannot be read from the API",
+        fieldPath: '.container',
+      },
+      {
+        rule: "self.transport.type != 'Stdio' || has(self.container) || has(self.package)",
+        message: 'Stdio is for container and package alone: choose StreamableHTTP or SSE, as the server speaks',
+        fieldPath: '.transport.type',
+      },
+      {
+        rule: "!has(self.stdio) || self.transport.type == 'Stdio'",
+        message: 'stdio belongs to transport type Stdio: set that or remove stdio',
+        fieldPath: '.stdio',
+      },
+      {
+        rule: '!has(self.remote) || !has(self.transport.port)',
+        message: 'a remote server has its port in remote.url: remove transport.port',
+        fieldPath: '.transport.port',
+      },
+      {
+        rule: '!has(self.remote) || !has(self.transport.path)',
+        message: 'a remote server has its path in remote.url: remove transport.path',
+        fieldPath: '.transport.path',
+      },
+      {
+        rule: '!has(self.service) || !has(self.transport.port)',
+        message: 'the port of a service is service.port: remove transport.port',
+        fieldPath: '.transport.port',
+      },
+      {
+        rule: "self.transport.bind != 'Loopback' || has(self.container) || has(self.package)",
+        message: 'only a container or package shares its loopback interface with the guard: remove transport.bind',
+        fieldPath: '.transport.bind',
+      },
+      {
+        rule: `has(self.container) || has(self.package) || !(${OF_THE_SERVER_CONTAINER.map((field) => `has(self.${field})`).join(' || ')})`,
+        message: `remote and service run no container of the server: remove ${OF_THE_SERVER_CONTAINER.join(', ')}`,
+      },
+    ),
   );
 
 /** The spec as the API server stores it: defaults are filled in. */

@@ -43,35 +43,18 @@ export const Autoscaling = z
 export type Autoscaling = Plain<z.output<typeof Autoscaling>>;
 
 export const DisruptionBudget = z.object({
-  maxUnavailable: IntOrPercent.meta(
-    rules({
-      rule: "type(self) == int ? self >= 0 : type(self) == string && self.endsWith('%')",
-      message: 'must be a number of pods or a percentage from 0% to 100%',
-    }),
-  )
-    .default(1)
-    .describe('Pods, or percent of them, that a voluntary disruption such as a node drain may take at a time. Default: 1.'),
+  maxUnavailable: IntOrPercent.default(1).describe(
+    'Pods, or percent of them, that a voluntary disruption such as a node drain may take at a time. Default: 1.',
+  ),
 });
 export type DisruptionBudget = Plain<z.output<typeof DisruptionBudget>>;
 
 export const Rollout = z
   .object({
-    maxSurge: IntOrPercent.meta(
-      rules({
-        rule: "type(self) == int ? self >= 0 : type(self) == string && self.endsWith('%')",
-        message: 'must be a number of pods or a percentage from 0% to 100%',
-      }),
-    )
-      .default(1)
-      .describe('Pods, or percent of them, beyond the wanted number while new ones replace old ones. Default: 1.'),
-    maxUnavailable: IntOrPercent.meta(
-      rules({
-        rule: "type(self) == int ? self >= 0 : type(self) == string && self.endsWith('%')",
-        message: 'must be a number of pods or a percentage from 0% to 100%',
-      }),
-    )
-      .default(0)
-      .describe('Pods, or percent of them, that may be missing meanwhile. Default: 0.'),
+    maxSurge: IntOrPercent.default(1).describe(
+      'Pods, or percent of them, beyond the wanted number while new ones replace old ones. Default: 1.',
+    ),
+    maxUnavailable: IntOrPercent.default(0).describe('Pods, or percent of them, that may be missing meanwhile. Default: 0.'),
     drainSeconds: z
       .int32()
       .min(0)
@@ -93,7 +76,7 @@ export const Rollout = z
   })
   .meta(
     rules({
-      rule: "!(self.maxSurge in [0, '0%'] && self.maxUnavailable in [0, '0%'])",
+      rule: "!((self.maxSurge == 0 || self.maxSurge == '0%') && (self.maxUnavailable == 0 || self.maxUnavailable == '0%'))",
       message: 'maxSurge and maxUnavailable cannot both be 0: no pod could ever be replaced',
       fieldPath: '.maxUnavailable',
     }),

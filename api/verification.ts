@@ -49,7 +49,7 @@ export const Telemetry = z.object({
   otlpEndpoint: z
     .string()
     .max(2048)
-    .regex(/^(https?:\/\/[^\s\/?#@]+(\/[^\s?#]*)?)?$/)
+    .regex(/^(https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?)?$/)
     .meta(saying('must be empty or an http or https URL such as http://collector.observability:4318'))
     .optional()
     .describe('Where the guard sends traces over OTLP. Default, or empty: nowhere.'),

@@ -25,9 +25,6 @@ export const mapAtomic = { 'x-kubernetes-map-type': 'atomic' } as const;
 /** `z.union([z.int(), z.string()])` becomes the only union that a structural schema knows. */
 export const intOrString = { 'x-kubernetes-int-or-string': true } as const;
 
-/** Bounds of a record, which zod cannot say itself. The API server enforces them. */
-export const atMost = (maxProperties: number) => ({ maxProperties });
-
 /**
  * Says what a pattern asks for. In the CRD the pattern becomes a CEL rule with this message, since the API server would otherwise
  * quote the regular expression alone; in the schema for editors it stays a pattern, and editors show this text.

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { saying } from './markers.ts';
+import { rules, saying } from './markers.ts';
 
 /** A DNS label: names of namespaces and of most things that become part of a host name. */
 export const DNSLabel = z
@@ -64,5 +64,21 @@ export const URLPath = z
 
 export const Port = z.int32().min(1).max(65_535);
 
-export const Labels = z.record(z.string(), z.string().max(63)).meta({ maxProperties: 64 });
-export const Annotations = z.record(z.string(), z.string().max(16_384)).meta({ maxProperties: 64 });
+/** `prefix/name` as the keys of labels and annotations are written. */
+const QUALIFIED = '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$';
+const LABEL_VALUE = '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$';
+
+const keys = (what: string) => ({
+  rule: `self.all(key, key.size() <= 317 && key.matches('${QUALIFIED}'))`,
+  message: `a key of ${what} must be a name of at most 63 letters, digits, hyphens, underscores and dots, with a DNS prefix and a slash if needed`,
+});
+
+export const Labels = z.record(z.string(), z.string().max(63)).meta({
+  maxProperties: 64,
+  ...rules(keys('labels'), {
+    rule: `self.all(key, self[key].matches('${LABEL_VALUE}'))`,
+    message: 'a label value must be empty or at most 63 letters, digits, hyphens, underscores and dots, a letter or digit first and last',
+  }),
+});
+
+export const Annotations = z.record(z.string(), z.string().max(16_384)).meta({ maxProperties: 64, ...rules(keys('annotations')) });
