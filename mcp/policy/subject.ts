@@ -1,0 +1,50 @@
+import type { Subject } from './bundle.ts';
+import type { Caller } from './caller.ts';
+
+/** How a caller stands to the subjects of a rule. */
+export interface SubjectMatch {
+  readonly allows: boolean;
+  /** For Deny rules: as `allows`, and also where the caller's groups are not known. */
+  readonly denies: boolean;
+  /** All scopes of the entry that would match if the token had them; absent where one matches, or where more than scopes is missing. */
+  readonly neededScopes?: readonly string[];
+}
+
+export const EVERYONE: SubjectMatch = { allows: true, denies: true };
+const NOBODY: SubjectMatch = { allows: false, denies: false };
+
+/** Any entry may match; inside an entry everything must hold. Absent subjects are everyone, an empty list is nobody. */
+export function matchSubjects(subjects: readonly Subject[] | undefined, caller: Caller): SubjectMatch {
+  if (subjects === undefined) return EVERYONE;
+  const matches = subjects.map((subject) => matchSubject(subject, caller));
+  const allows = matches.some((match) => match.allows);
+  const denies = matches.some((match) => match.denies);
+  const neededScopes = matches
+    .flatMap((match) => (match.neededScopes === undefined ? [] : [match.neededScopes]))
+    .toSorted((a, b) => a.length - b.length)[0];
+  return { allows, denies, ...(allows || neededScopes === undefined ? {} : { neededScopes }) };
+}
+
+function matchSubject(subject: Subject, caller: Caller): SubjectMatch {
+  if (subject.tunnel !== undefined && caller.tunnel !== subject.tunnel) return NOBODY;
+  if (subject.authenticated !== undefined && subject.authenticated !== (caller.type !== 'anonymous')) return NOBODY;
+  if (subject.user !== undefined && (caller.type !== 'apiKey' || caller.user !== subject.user)) return NOBODY;
+  if (subject.serviceAccount !== undefined && !isServiceAccount(subject.serviceAccount, caller)) return NOBODY;
+  return subject.jwt === undefined ? EVERYONE : matchToken(subject.jwt, caller);
+}
+
+function isServiceAccount({ namespace, name }: NonNullable<Subject['serviceAccount']>, caller: Caller): boolean {
+  return caller.type === 'serviceAccount' && caller.namespace === namespace && (name === '*' || caller.name === name);
+}
+
+function matchToken({ issuer, groups, scopes }: NonNullable<Subject['jwt']>, caller: Caller): SubjectMatch {
+  if (caller.type !== 'jwt' || caller.issuer !== issuer) return NOBODY;
+  const inGroup = groups.length === 0 || (caller.groups?.some((group) => groups.includes(group)) ?? false);
+  const groupUnknown = groups.length > 0 && caller.groups === undefined;
+  const hasScopes = scopes.every((scope) => caller.scopes.includes(scope));
+  return {
+    allows: inGroup && hasScopes,
+    denies: (inGroup || groupUnknown) && hasScopes,
+    ...(inGroup && !hasScopes ? { neededScopes: scopes } : {}),
+  };
+}
