@@ -33,7 +33,7 @@ test-unit: node_modules/.installed ## Unit tests. FILTER=part of a path
 	@node scripts/test.ts unit --filter="$(FILTER)"
 
 .PHONY: test-integration
-test-integration: node_modules/.installed ## Tests against a real API server (Linux, root). FILTER=part of a path
+test-integration: node_modules/.installed ## Tests against a real API server. FILTER=part of a path
 	@node scripts/test.ts integration --filter="$(FILTER)"
 
 .PHONY: test-e2e
