@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listAtomic, listSet } from './schema/markers.ts';
+import { listSet } from './schema/markers.ts';
 import { Annotations, ClusterRoleName, DNSLabel, OptionalObjectName } from './schema/names.ts';
 import type { Plain } from './schema/plain.ts';
 
@@ -13,19 +13,14 @@ export const ServiceAccountSettings = z.object({
 });
 export type ServiceAccountSettings = Plain<z.output<typeof ServiceAccountSettings>>;
 
-const Words = z.array(z.string().max(253)).min(1).max(64).meta(listAtomic);
+const Words = z.array(z.string().max(253)).min(1).max(64);
 
 /** `rbac/v1.PolicyRule` without `nonResourceURLs`, which a Role cannot have. */
 export const PolicyRule = z.object({
   apiGroups: Words.describe('API groups; the empty string is the core group.'),
   resources: Words.describe('Resources, subresources as pods/log.'),
   verbs: Words.describe('Verbs.'),
-  resourceNames: z
-    .array(z.string().max(253))
-    .max(64)
-    .meta(listAtomic)
-    .optional()
-    .describe('Names that the rule is limited to. Default: all.'),
+  resourceNames: z.array(z.string().max(253)).max(64).optional().describe('Names that the rule is limited to. Default: all.'),
 });
 export type PolicyRule = Plain<z.output<typeof PolicyRule>>;
 
@@ -33,7 +28,6 @@ export const KubernetesAccess = z.object({
   rules: z
     .array(PolicyRule)
     .max(64)
-    .meta(listAtomic)
     .optional()
     .describe('Rules of a Role that is made for the server. Each must be covered by ClusterRole mcp-fleet-grantable. Default: none.'),
   clusterRoles: z

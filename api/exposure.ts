@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listAtomic, listSet, saying } from './schema/markers.ts';
+import { listSet, saying } from './schema/markers.ts';
 import { Annotations, DNSLabel, HostName, ObjectName, Port, URLPath } from './schema/names.ts';
 import type { Plain } from './schema/plain.ts';
 
@@ -20,8 +20,8 @@ const ParentReference = z.object({
 });
 
 const HTTPRouteExposure = z.object({
-  parentRefs: z.array(ParentReference).min(1).max(32).meta(listAtomic).describe('Gateways that take the route.'),
-  hostnames: z.array(HostName).max(16).meta(listAtomic).optional().describe("Host names. Default: those of the Gateway's listeners."),
+  parentRefs: z.array(ParentReference).min(1).max(32).describe('Gateways that take the route.'),
+  hostnames: z.array(HostName).max(16).optional().describe("Host names. Default: those of the Gateway's listeners."),
   path: URLPath.default('/').describe('Path prefix under which the server appears. Default: /, so that callers use /mcp.'),
 });
 
@@ -34,7 +34,6 @@ const IngressExposure = z.object({
 
 const Origin = z
   .string()
-  .min(1)
   .max(512)
   .regex(/^https?:\/\/[^\s/?#@]+$/)
   .meta(saying('must be an origin: scheme and host, with a port if needed, without a path, such as https://app.example.com'));

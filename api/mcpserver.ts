@@ -13,7 +13,7 @@ import { Network } from './network.ts';
 import type { ObjectMeta } from './object.ts';
 import { Autoscaling, DisruptionBudget, MAX_REPLICAS, Rollout } from './scaling.ts';
 import { Scheduling } from './scheduling.ts';
-import { listAtomic, listMap, rules } from './schema/markers.ts';
+import { listMap, rules } from './schema/markers.ts';
 import { Annotations, Labels, ObjectName } from './schema/names.ts';
 import type { Plain } from './schema/plain.ts';
 import { MCPServerStatus } from './status.ts';
@@ -60,7 +60,6 @@ export const MCPServerSpec = z
     envFrom: z
       .array(EnvFromSource)
       .max(64)
-      .meta(listAtomic)
       .optional()
       .describe('Environment variables from all keys of ConfigMaps and Secrets. Default: none.'),
     mounts: z

@@ -28,7 +28,6 @@ export const Mount = z
   .object({
     mountPath: z
       .string()
-      .min(1)
       .max(512)
       .regex(/^\/[^:]*$/)
       .meta(saying('must be an absolute path without a colon'))

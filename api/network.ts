@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { NetworkPolicyPeer } from './kubernetes/network.ts';
-import { listAtomic } from './schema/markers.ts';
+
 import type { Plain } from './schema/plain.ts';
 
-export const NetworkPolicyPeers = z.array(NetworkPolicyPeer).max(64).meta(listAtomic);
+export const NetworkPolicyPeers = z.array(NetworkPolicyPeer).max(64);
 
 const Egress = z.object({
   internet: z

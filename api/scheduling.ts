@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Affinity, Toleration, TopologySpreadConstraint } from './kubernetes/scheduling.ts';
-import { listAtomic, listMap } from './schema/markers.ts';
+import { listMap } from './schema/markers.ts';
 import { ObjectName } from './schema/names.ts';
 import type { Plain } from './schema/plain.ts';
 
@@ -10,7 +10,7 @@ export const Scheduling = z.object({
     .meta({ maxProperties: 64 })
     .optional()
     .describe('Labels that a node must have. Default: none.'),
-  tolerations: z.array(Toleration).max(64).meta(listAtomic).optional().describe('Taints of nodes that do not matter. Default: none.'),
+  tolerations: z.array(Toleration).max(64).optional().describe('Taints of nodes that do not matter. Default: none.'),
   affinity: Affinity.optional().describe('Attraction to and repulsion from nodes and pods. Default: none.'),
   topologySpreadConstraints: z
     .array(TopologySpreadConstraint)

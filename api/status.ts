@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Conditions } from './kubernetes/condition.ts';
-import { listAtomic } from './schema/markers.ts';
+
 import type { Plain } from './schema/plain.ts';
 
 const Count = z.int32().min(0);
@@ -9,28 +9,18 @@ const Time = z.iso.datetime({ offset: true });
 
 const Address = z.object({
   url: z.string().max(2048).optional().describe('Where callers in the cluster reach the server.'),
-  externalURLs: z
-    .array(z.string().max(2048))
-    .max(64)
-    .meta(listAtomic)
-    .optional()
-    .describe('Where callers outside reach it, by HTTPRoute and Ingress.'),
+  externalURLs: z.array(z.string().max(2048)).max(64).optional().describe('Where callers outside reach it, by HTTPRoute and Ingress.'),
 });
 
 const ServerInfo = z.object({
   name: z.string().max(512).optional().describe('Name that the server gives itself.'),
   version: z.string().max(512).optional().describe('Version that the server gives itself.'),
-  protocolVersions: z
-    .array(z.string().max(64))
-    .max(16)
-    .meta(listAtomic)
-    .optional()
-    .describe('Versions of MCP that it speaks, as far as it said.'),
+  protocolVersions: z.array(z.string().max(64)).max(16).optional().describe('Versions of MCP that it speaks, as far as it said.'),
   era: z
     .enum(['Legacy', 'Modern'])
     .optional()
     .describe('Legacy: sessions begun by initialize, up to 2025-11-25. Modern: stateless requests with server/discover, from 2026-07-28.'),
-  capabilities: z.array(z.string().max(128)).max(64).meta(listAtomic).optional().describe('Capabilities that it declared.'),
+  capabilities: z.array(z.string().max(128)).max(64).optional().describe('Capabilities that it declared.'),
 });
 
 const Tools = z.object({
@@ -39,7 +29,7 @@ const Tools = z.object({
   destructive: Count.optional().describe('Tools that are destructive, declared or by the default of MCP.'),
   unannotated: Count.optional().describe('Tools that declare nothing.'),
   digest: Digest.optional().describe('Digest over the digests of all tools.'),
-  names: z.array(z.string().max(256)).max(50).meta(listAtomic).optional().describe('Names of the first 50 tools.'),
+  names: z.array(z.string().max(256)).max(50).optional().describe('Names of the first 50 tools.'),
   inventory: z.string().max(253).optional().describe('ConfigMap with the full list.'),
 });
 
@@ -68,7 +58,7 @@ export const MCPServerStatus = z.object({
   server: ServerInfo.optional().describe('What the server said about itself.'),
   tools: Tools.optional().describe('Summary of its tools.'),
   verification: VerificationStatus.optional().describe('The last verification.'),
-  policies: z.array(PolicyReference).max(64).meta(listAtomic).optional().describe('Policies that select this server.'),
+  policies: z.array(PolicyReference).max(64).optional().describe('Policies that select this server.'),
   policyDigest: Digest.optional().describe('Digest of the policy bundle that the guards should run.'),
   guards: z
     .object({ total: Count.describe('Guards there are.'), current: Count.describe('Guards that run the newest bundle.') })

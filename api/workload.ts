@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ConfigMapKeySelector } from './kubernetes/environment.ts';
 import { HTTPHeaders } from './header.ts';
-import { listAtomic, rules, saying } from './schema/markers.ts';
+import { rules, saying } from './schema/markers.ts';
 import { DNSLabel, ObjectName, Port } from './schema/names.ts';
 import type { Plain } from './schema/plain.ts';
 import { SafeURL } from './schema/url.ts';
@@ -12,7 +12,6 @@ const IMAGE_REFERENCE =
 
 export const ImageReference = z
   .string()
-  .min(1)
   .max(1024)
   .regex(IMAGE_REFERENCE)
   .meta(
@@ -23,7 +22,7 @@ export const ImageReference = z
 
 export const PullPolicy = z.enum(['Always', 'IfNotPresent', 'Never']);
 
-const Arguments = z.array(z.string().max(8192)).max(256).meta(listAtomic);
+const Arguments = z.array(z.string().max(8192)).max(256);
 
 export const ContainerWorkload = z.object({
   image: ImageReference.describe('Image of the server, with a tag or digest.'),
@@ -48,14 +47,12 @@ const PYPI_NAME =
 const NPMPackage = z.object({
   name: z
     .string()
-    .min(1)
     .max(214)
     .regex(NPM_NAME)
     .meta(saying('must be the name of an npm package, such as @org/server'))
     .describe('Name of the package.'),
   version: z
     .string()
-    .min(1)
     .max(128)
     .regex(NPM_VERSION)
     .meta(
@@ -69,14 +66,12 @@ const NPMPackage = z.object({
 const PyPIPackage = z.object({
   name: z
     .string()
-    .min(1)
     .max(214)
     .regex(PYPI_NAME)
     .meta(saying('must be the name of a PyPI package, with extras if needed, such as mcp-server-git or mcp[cli]'))
     .describe('Name of the package; extras in brackets.'),
   version: z
     .string()
-    .min(1)
     .max(128)
     .regex(PYPI_VERSION)
     .meta(
@@ -87,7 +82,6 @@ const PyPIPackage = z.object({
     .describe('Exact version.'),
   entrypoint: z
     .string()
-    .min(1)
     .max(214)
     .regex(/^[A-Za-z0-9_][-A-Za-z0-9._]*$/)
     .meta(saying('must be the name of a console script of the package'))

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listAtomic } from '../schema/markers.ts';
+
 import { Quantity } from '../schema/quantity.ts';
 
 const HPAScalingPolicy = z.object({
@@ -11,7 +11,7 @@ const HPAScalingPolicy = z.object({
 const HPAScalingRules = z.object({
   stabilizationWindowSeconds: z.int32().min(0).max(3600).optional().describe('Seconds of history that count. Default: 300 down, 0 up.'),
   selectPolicy: z.enum(['Max', 'Min', 'Disabled']).optional().describe('Default: Max.'),
-  policies: z.array(HPAScalingPolicy).max(8).meta(listAtomic).optional().describe('Default: 100 % in 15 s; upwards also 4 pods.'),
+  policies: z.array(HPAScalingPolicy).max(8).optional().describe('Default: 100 % in 15 s; upwards also 4 pods.'),
   tolerance: Quantity.optional().describe('Deviation that changes nothing. Default: 0.1.'),
 });
 

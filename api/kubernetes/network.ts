@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listAtomic, rules } from '../schema/markers.ts';
+import { rules } from '../schema/markers.ts';
 import { LabelSelector } from './selector.ts';
 
 const CIDR = z
@@ -16,7 +16,7 @@ export const NetworkPolicyPeer = z
     ipBlock: z
       .object({
         cidr: CIDR.describe('Address range.'),
-        except: z.array(CIDR).max(64).meta(listAtomic).optional().describe('Ranges inside it that are left out.'),
+        except: z.array(CIDR).max(64).optional().describe('Ranges inside it that are left out.'),
       })
       .optional()
       .describe('Addresses; excludes the other two.'),

@@ -1,16 +1,16 @@
 import { z } from 'zod';
-import { listAtomic, mapAtomic } from '../schema/markers.ts';
+import { mapAtomic } from '../schema/markers.ts';
 import { LabelSelector } from './selector.ts';
 
-const LabelKeys = z.array(z.string().min(1).max(317)).max(16).meta(listAtomic);
-const TopologyKey = z.string().min(1).max(317).describe('Label of nodes that names the domain, such as topology.kubernetes.io/zone.');
+const LabelKeys = z.array(z.string()).max(16);
+const TopologyKey = z.string().min(1).describe('Label of nodes that names the domain, such as topology.kubernetes.io/zone.');
 const Weight = z.int32().min(1).max(100).describe('How much a match counts, 1 to 100.');
 
 /** `core/v1.Toleration`. */
 export const Toleration = z.object({
-  key: z.string().max(317).optional().describe('Key of the taint. Default: any, with operator Exists.'),
+  key: z.string().optional().describe('Key of the taint. Default: any, with operator Exists.'),
   operator: z.enum(['Exists', 'Equal', 'Lt', 'Gt']).optional().describe('Default: Equal.'),
-  value: z.string().max(63).optional().describe('Value of the taint. Default: empty.'),
+  value: z.string().optional().describe('Value of the taint. Default: empty.'),
   effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional().describe('Default: every effect.'),
   tolerationSeconds: z.int().optional().describe('For NoExecute: seconds until eviction. Default: for ever.'),
 });
@@ -28,15 +28,15 @@ export const TopologySpreadConstraint = z.object({
 });
 
 const NodeSelectorRequirement = z.object({
-  key: z.string().min(1).max(317).describe('Label key.'),
+  key: z.string().describe('Label key.'),
   operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist', 'Gt', 'Lt']).describe('How the value is compared.'),
-  values: z.array(z.string().max(63)).max(64).meta(listAtomic).optional().describe('Values; one number for Gt and Lt.'),
+  values: z.array(z.string()).max(64).optional().describe('Values; one number for Gt and Lt.'),
 });
 
 const NodeSelectorTerm = z
   .object({
-    matchExpressions: z.array(NodeSelectorRequirement).max(32).meta(listAtomic).optional().describe('By labels.'),
-    matchFields: z.array(NodeSelectorRequirement).max(8).meta(listAtomic).optional().describe('By fields.'),
+    matchExpressions: z.array(NodeSelectorRequirement).max(32).optional().describe('By labels.'),
+    matchFields: z.array(NodeSelectorRequirement).max(8).optional().describe('By fields.'),
   })
   .meta(mapAtomic);
 
@@ -45,27 +45,16 @@ const PodAffinityTerm = z.object({
   labelSelector: LabelSelector.optional().describe('The other pods. Default: none.'),
   matchLabelKeys: LabelKeys.optional().describe('Labels that must equal those of the pod.'),
   mismatchLabelKeys: LabelKeys.optional().describe('Labels that must differ from those of the pod.'),
-  namespaces: z
-    .array(z.string().min(1).max(63))
-    .max(64)
-    .meta(listAtomic)
-    .optional()
-    .describe('Namespaces of the other pods. Default: this one.'),
+  namespaces: z.array(z.string()).max(64).optional().describe('Namespaces of the other pods. Default: this one.'),
   namespaceSelector: LabelSelector.optional().describe('The same by label.'),
 });
 
 const podAffinity = (word: string) =>
   z.object({
-    requiredDuringSchedulingIgnoredDuringExecution: z
-      .array(PodAffinityTerm)
-      .max(16)
-      .meta(listAtomic)
-      .optional()
-      .describe(`${word}: must hold.`),
+    requiredDuringSchedulingIgnoredDuringExecution: z.array(PodAffinityTerm).max(16).optional().describe(`${word}: must hold.`),
     preferredDuringSchedulingIgnoredDuringExecution: z
       .array(z.object({ weight: Weight, podAffinityTerm: PodAffinityTerm.describe('The term.') }))
       .max(16)
-      .meta(listAtomic)
       .optional()
       .describe(`${word}: better if it holds.`),
   });
@@ -75,14 +64,13 @@ export const Affinity = z.object({
   nodeAffinity: z
     .object({
       requiredDuringSchedulingIgnoredDuringExecution: z
-        .object({ nodeSelectorTerms: z.array(NodeSelectorTerm).max(16).meta(listAtomic).describe('Any of them.') })
+        .object({ nodeSelectorTerms: z.array(NodeSelectorTerm).max(16).describe('Any of them.') })
         .meta(mapAtomic)
         .optional()
         .describe('Nodes: must hold.'),
       preferredDuringSchedulingIgnoredDuringExecution: z
         .array(z.object({ weight: Weight, preference: NodeSelectorTerm.describe('The term.') }))
         .max(16)
-        .meta(listAtomic)
         .optional()
         .describe('Nodes: better if it holds.'),
     })

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listAtomic, listMap, rules } from '../schema/markers.ts';
+import { listMap, rules } from '../schema/markers.ts';
 
 const ID = z.int().min(0).max(2_147_483_647);
 
@@ -34,8 +34,8 @@ const WindowsSecurityContextOptions = z.object({
 });
 
 const Capabilities = z.object({
-  add: z.array(z.string().min(1).max(63)).max(64).meta(listAtomic).optional().describe('Capabilities to add. Default: none.'),
-  drop: z.array(z.string().min(1).max(63)).max(64).meta(listAtomic).optional().describe('Capabilities to drop. Default: ALL.'),
+  add: z.array(z.string().min(1).max(63)).max(64).optional().describe('Capabilities to add. Default: none.'),
+  drop: z.array(z.string().min(1).max(63)).max(64).optional().describe('Capabilities to drop. Default: ALL.'),
 });
 
 /** `core/v1.SecurityContext`, with the operator's defaults. */
@@ -65,7 +65,7 @@ export const PodSecurityContext = z.object({
   seLinuxChangePolicy: z.enum(['Recursive', 'MountOption']).optional().describe('Default: MountOption.'),
   seLinuxOptions: SELinuxOptions.optional().describe("Default: the container runtime's."),
   seccompProfile: SeccompProfile.optional().describe('Default: RuntimeDefault.'),
-  supplementalGroups: z.array(ID).max(64).meta(listAtomic).optional().describe('Further groups. Default: none.'),
+  supplementalGroups: z.array(ID).max(64).optional().describe('Further groups. Default: none.'),
   supplementalGroupsPolicy: z.enum(['Merge', 'Strict']).optional().describe('Default: Merge.'),
   sysctls: z
     .array(z.object({ name: z.string().min(1).max(253).describe('Name.'), value: z.string().max(1024).describe('Value.') }))

@@ -1,20 +1,20 @@
 import { z } from 'zod';
-import { listAtomic, mapAtomic } from '../schema/markers.ts';
+import { mapAtomic } from '../schema/markers.ts';
 
 const Requirement = z.object({
-  key: z.string().min(1).max(317).describe('Label key.'),
+  key: z.string().describe('Label key.'),
   operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']).describe('How the value is compared.'),
-  values: z.array(z.string().max(63)).max(64).meta(listAtomic).optional().describe('Values for In and NotIn; empty for the others.'),
+  values: z.array(z.string()).max(64).optional().describe('Values for In and NotIn; empty for the others.'),
 });
 
 /** `meta/v1.LabelSelector`. Empty selects everything. */
 export const LabelSelector = z
   .object({
     matchLabels: z
-      .record(z.string(), z.string().max(63))
+      .record(z.string(), z.string())
       .meta({ maxProperties: 64 })
       .optional()
       .describe('Labels that must all have these values.'),
-    matchExpressions: z.array(Requirement).max(64).meta(listAtomic).optional().describe('Requirements that must all hold.'),
+    matchExpressions: z.array(Requirement).max(64).optional().describe('Requirements that must all hold.'),
   })
   .meta(mapAtomic);

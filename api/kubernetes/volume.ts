@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listAtomic } from '../schema/markers.ts';
+
 import { DataKey, ObjectName } from '../schema/names.ts';
 import { Quantity } from '../schema/quantity.ts';
 import { ObjectFieldSelector, ResourceFieldSelector } from './environment.ts';
@@ -15,8 +15,7 @@ const Items = z
       mode: Mode.optional().describe('Permissions. Default: defaultMode.'),
     }),
   )
-  .max(128)
-  .meta(listAtomic);
+  .max(128);
 
 const items = Items.optional().describe('Keys to show as files. Default: all.');
 const optional = z.boolean().optional().describe('Whether it may be missing. Default: false.');
@@ -65,7 +64,6 @@ const VolumeProjection = z.object({
           }),
         )
         .max(64)
-        .meta(listAtomic)
         .optional()
         .describe('Files.'),
     })
@@ -85,6 +83,6 @@ const VolumeProjection = z.object({
 
 /** `core/v1.ProjectedVolumeSource`. */
 export const ProjectedVolumeSource = z.object({
-  sources: z.array(VolumeProjection).max(32).meta(listAtomic).optional().describe('What is put together.'),
+  sources: z.array(VolumeProjection).max(32).optional().describe('What is put together.'),
   defaultMode,
 });

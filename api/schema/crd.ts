@@ -32,7 +32,7 @@ export interface CustomResourceDefinition {
   readonly apiVersion: 'apiextensions.k8s.io/v1';
   readonly kind: 'CustomResourceDefinition';
   readonly metadata: { readonly name: string };
-  readonly spec: Schema;
+  readonly spec: Readonly<Record<string, unknown>>;
 }
 
 /** The CustomResourceDefinition of a kind. Throws a SchemaError where a zod type has no structural form. */
@@ -83,25 +83,25 @@ export function objectSchema({ kind, description, spec, status, rules }: Kind): 
  */
 function enforced(schema: Schema): Schema {
   const { pattern, patternErrorMessage, ...rest } = schema;
-  if (patternErrorMessage === undefined) return children(schema, enforced);
-  const test = `self.matches(${celString(String(pattern))})`;
+  if (pattern === undefined || patternErrorMessage === undefined) return children(schema, enforced);
+  const test = `self.matches(${celString(pattern)})`;
   const rule = {
     rule: rest['x-kubernetes-int-or-string'] === true ? `type(self) != string || ${test}` : test,
     message: patternErrorMessage,
   };
-  return { ...rest, 'x-kubernetes-validations': [rule, ...((rest['x-kubernetes-validations'] ?? []) as readonly Rule[])] };
+  return { ...rest, 'x-kubernetes-validations': [rule, ...(rest['x-kubernetes-validations'] ?? [])] };
 }
 
 /** A schema with a function applied to the schemas directly below it. */
 export function children(schema: Schema, map: (schema: Schema) => Schema): Schema {
-  const { items, properties, additionalProperties } = schema as Readonly<Record<string, Schema | undefined>>;
+  const { items, properties, additionalProperties } = schema;
   return {
     ...schema,
     ...(items !== undefined && { items: map(items) }),
     ...(properties !== undefined && {
-      properties: Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, map(property as Schema)])),
+      properties: Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, map(property)])),
     }),
-    ...(additionalProperties !== undefined && { additionalProperties: map(additionalProperties) }),
+    ...(typeof additionalProperties === 'object' && { additionalProperties: map(additionalProperties) }),
   };
 }
 

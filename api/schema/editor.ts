@@ -15,7 +15,7 @@ export function editorSchema(kind: Kind): Schema {
     ...rest,
     required: ['apiVersion', 'kind', 'metadata', 'spec'],
     properties: {
-      ...(properties as Schema),
+      ...properties,
       apiVersion: { type: 'string', const: `${GROUP}/${VERSION}` },
       kind: { type: 'string', const: kind.kind },
       metadata: { type: 'object', required: ['name'], properties: { name: { type: 'string', minLength: 1 } } },

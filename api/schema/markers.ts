@@ -18,8 +18,7 @@ export const listMap = (...keys: readonly string[]) => ({ 'x-kubernetes-list-typ
 /** A list of scalars without order and without doubles. */
 export const listSet = { 'x-kubernetes-list-type': 'set' } as const;
 
-/** A list or map that has one writer. */
-export const listAtomic = { 'x-kubernetes-list-type': 'atomic' } as const;
+/** A map that has one writer. Lists are so unless they say otherwise. */
 export const mapAtomic = { 'x-kubernetes-map-type': 'atomic' } as const;
 
 /** `z.union([z.int(), z.string()])` becomes the only union that a structural schema knows. */

@@ -4,7 +4,6 @@ import { rules, saying } from './markers.ts';
 /** A DNS label: names of namespaces and of most things that become part of a host name. */
 export const DNSLabel = z
   .string()
-  .min(1)
   .max(63)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/)
   .meta(saying('must be a DNS label: at most 63 lower-case letters, digits and hyphens, a letter or digit first and last'));
@@ -12,10 +11,9 @@ export const DNSLabel = z
 /** A DNS subdomain: names of ConfigMaps, Secrets, ServiceAccounts and most other objects. */
 export const ObjectName = z
   .string()
-  .min(1)
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/)
-  .meta(saying('must be the name of a Kubernetes object: lower-case letters, digits, hyphens and dots, a letter or digit first and last'));
+  .meta(saying('must be the name of a Kubernetes object: a-z, 0-9, hyphens and dots, a letter or digit first and last'));
 
 /** The same, or empty where empty means "choose for me". */
 export const OptionalObjectName = z
@@ -27,7 +25,6 @@ export const OptionalObjectName = z
 /** A name of RBAC, which takes more than other objects: `system:auth-delegator`. */
 export const ClusterRoleName = z
   .string()
-  .min(1)
   .max(253)
   .regex(/^[^/%]+$/)
   .meta(saying('must be the name of a ClusterRole: no slash, no percent sign'));
@@ -35,14 +32,12 @@ export const ClusterRoleName = z
 /** A key of a ConfigMap or Secret. */
 export const DataKey = z
   .string()
-  .min(1)
   .max(253)
   .regex(/^[-._a-zA-Z0-9]+$/)
   .meta(saying('must be a key of a ConfigMap or Secret: letters, digits, hyphens, underscores and dots'));
 
 export const HostName = z
   .string()
-  .min(1)
   .max(253)
   .regex(/^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/)
   .meta(saying('must be a host name in lower case, without scheme, port and path; *.example.com is possible'));
@@ -50,14 +45,12 @@ export const HostName = z
 /** A name of an HTTP header. */
 export const HeaderName = z
   .string()
-  .min(1)
   .max(128)
   .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/)
   .meta(saying('must be a header name: letters, digits and hyphens'));
 
 export const URLPath = z
   .string()
-  .min(1)
   .max(1024)
   .regex(/^\/[^\s?#]*$/)
   .meta(saying('must be a path that begins with a slash, without query and fragment'));

@@ -1,7 +1,34 @@
 import { z } from 'zod';
+import type { Rule } from './markers.ts';
 
 /** JSON Schema as a CRD holds it, with the one keyword of `saying` besides. */
-export type Schema = { readonly [key: string]: unknown };
+export interface Schema {
+  readonly type?: string;
+  readonly format?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly (string | number)[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly minProperties?: number;
+  readonly maxProperties?: number;
+  readonly pattern?: string;
+  readonly patternErrorMessage?: string;
+  readonly required?: readonly string[];
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: Schema | boolean;
+  readonly 'x-kubernetes-validations'?: readonly Rule[];
+  readonly 'x-kubernetes-int-or-string'?: boolean;
+  readonly 'x-kubernetes-preserve-unknown-fields'?: boolean;
+  readonly 'x-kubernetes-list-type'?: 'map' | 'set' | 'atomic';
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
+  readonly [keyword: string]: unknown;
+}
 
 /** A zod type that a structural schema cannot say, or cannot say in full. */
 export class SchemaError extends Error {
@@ -28,7 +55,7 @@ export function structuralSchema(type: z.ZodType): Schema {
     reused: 'inline',
     override: ({ zodSchema, path }) => refuseWhatIsLost(zodSchema._zod.def, path),
   });
-  return structural(draft, []);
+  return structural(draft as Schema, []);
 }
 
 /** Types that `toJSONSchema` accepts but says only in part, or in constructs that are not structural. */

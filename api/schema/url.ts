@@ -12,7 +12,6 @@ const FORM =
 
 export const SafeURL = z
   .string()
-  .min(1)
   .max(2048)
   .regex(new RegExp(`^${SAFE}$`))
   .meta(saying(`must be ${FORM}`));
