@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { DataKey, ObjectName } from '../schema/names.ts';
+import { ObjectName } from '../schema/names.ts';
 import { Quantity } from '../schema/quantity.ts';
 import { ObjectFieldSelector, ResourceFieldSelector } from './environment.ts';
 
@@ -10,12 +10,12 @@ const FilePath = z.string().min(1).max(1024);
 const Items = z
   .array(
     z.object({
-      key: DataKey.describe('Key.'),
+      key: z.string().min(1).max(253).describe('Key.'),
       path: FilePath.describe('File, relative to the mount.'),
       mode: Mode.optional().describe('Permissions. Default: defaultMode.'),
     }),
   )
-  .max(128);
+  .max(64);
 
 const items = Items.optional().describe('Keys to show as files. Default: all.');
 const optional = z.boolean().optional().describe('Whether it may be missing. Default: false.');

@@ -69,7 +69,8 @@ export function objectSchema({ kind, description, spec, status, rules }: Kind): 
     properties: {
       apiVersion: { type: 'string', description: `Version of the schema of this object: ${GROUP}/${VERSION}.` },
       kind: { type: 'string', description: `Kind of this object: ${kind}.` },
-      metadata: { type: 'object' },
+      // The bound is that of all names; said here, it lets the API server estimate what rules over the name cost.
+      metadata: { type: 'object', properties: { name: { type: 'string', maxLength: 253 } } },
       spec: { ...structuralSchema(spec), description: 'What is wanted.' },
       status: { ...structuralSchema(status), description: 'What is. Written by the operator.' },
     },

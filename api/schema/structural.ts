@@ -53,7 +53,11 @@ export function structuralSchema(type: z.ZodType): Schema {
     unrepresentable: 'throw',
     cycles: 'throw',
     reused: 'inline',
-    override: ({ zodSchema, path }) => refuseWhatIsLost(zodSchema._zod.def, path),
+    override: ({ zodSchema, jsonSchema, path }) => {
+      refuseWhatIsLost(zodSchema._zod.def, path);
+      // The API server evaluates CEL on a default as it is written, before it fills in the defaults inside it.
+      if (zodSchema._zod.def.type === 'prefault') jsonSchema.default = z.parse(zodSchema, undefined);
+    },
   });
   return structural(draft as Schema, []);
 }

@@ -121,9 +121,9 @@ function typeOf(schema: Schema, titles: ReadonlyMap<string, string>): string {
   return schema.format === 'date-time' ? 'time' : (schema.type ?? 'anything');
 }
 
-/** `{}` only says that the defaults inside the object apply. */
-function defaultOf({ default: value }: Schema): string {
-  return value === undefined || JSON.stringify(value) === '{}' ? '' : code(typeof value === 'string' ? value : JSON.stringify(value));
+/** The default of an object with named fields only repeats what the fields say. */
+function defaultOf({ default: value, properties }: Schema): string {
+  return value === undefined || properties !== undefined ? '' : code(typeof value === 'string' ? value : JSON.stringify(value));
 }
 
 /** What the API server checks of a field, in words. Rules of objects stand in their own section. */
