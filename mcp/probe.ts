@@ -69,7 +69,8 @@ function verifiedMessage(server: ServerFacts, inventory: Inventory): string {
   return `${name} speaks MCP ${server.protocolVersions.join(', ')} and lists ${tools}`;
 }
 
-function unverified(fault: Fault, server: ServerFacts | undefined): AuthenticationRequired | Unverified {
+/** The result for an exchange that failed. */
+export function unverified(fault: Fault, server: ServerFacts | undefined): AuthenticationRequired | Unverified {
   const { kind, message } = fault;
   if (kind !== 'AuthenticationRequired') return { outcome: kind, message, server };
   return { outcome: kind, message, status: fault.details.status ?? 401, challenge: fault.details.challenge, server };

@@ -1,7 +1,8 @@
 import { answerTo, quote, type Connection, type Dialect, type Exchange, type RequestOptions } from './connection.ts';
 import { Fault, RefusedError } from './fault.ts';
-import { header, mediaType, networkFault, place, type HttpResponse } from './http.ts';
+import { header, mediaType, place, type HttpResponse } from './http.ts';
 import { MessageError, parseMessages, serialize, type Id, type JsonObject, type Message } from './jsonrpc.ts';
+import { networkFault } from './network-fault.ts';
 import { SseLimitError, SseParser, type SseEvent } from './sse.ts';
 import { statusFault } from './status-fault.ts';
 
@@ -135,9 +136,7 @@ export class Sse2024Connection implements Connection {
       if (this.#signal.aborted) throw this.#signal.reason;
       if (error instanceof SseLimitError) throw new Fault('ProtocolError', `on the event stream ${error.message}`);
       if (error instanceof Fault) throw error;
-      throw networkFault(error, this.#exchange.target.url) === undefined
-        ? error
-        : new Fault('ProtocolError', 'the event stream broke', {}, { cause: error });
+      throw new Fault('ProtocolError', 'the event stream broke', {}, { cause: error });
     } finally {
       response.cancel();
     }
@@ -156,7 +155,7 @@ export class Sse2024Connection implements Connection {
       return await this.#exchange.send({ method, url, headers, signal: this.#signal, ...(body === undefined ? {} : { body }) });
     } catch (error) {
       if (this.#signal.aborted) throw this.#signal.reason;
-      throw networkFault(error, url) ?? error;
+      throw networkFault(error, url);
     }
   }
 

@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { answerTo, farewellMs, quote, type Connection, type Dialect, type Exchange, type RequestOptions } from './connection.ts';
 import { Fault, RefusedError } from './fault.ts';
 import { headerValue } from './header-value.ts';
-import { header, mediaType, networkFault, place, type HttpResponse } from './http.ts';
-import { MessageError, parseMessages, serialize, type Id, type JsonObject, type Message } from './jsonrpc.ts';
+import { header, mediaType, place, type HttpResponse } from './http.ts';
+import { isObject, MessageError, parseMessages, serialize, type Id, type JsonObject, type Message } from './jsonrpc.ts';
+import { networkFault } from './network-fault.ts';
 import { SseLimitError, SseParser } from './sse.ts';
 import { statusFault } from './status-fault.ts';
 
@@ -80,7 +81,7 @@ export class StreamableHttpConnection implements Connection {
       'io.modelcontextprotocol/clientCapabilities': {},
       'io.modelcontextprotocol/clientInfo': { name: client.name, version: client.version },
     };
-    return { ...params, _meta: meta };
+    return { ...params, _meta: { ...(isObject(params['_meta']) ? params['_meta'] : {}), ...meta } };
   }
 
   async #post(body: string, extra: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse> {
@@ -114,7 +115,7 @@ export class StreamableHttpConnection implements Connection {
       response = await this.#exchange.send({ method, url: this.#url, headers: all, signal, ...optional });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      throw networkFault(error, this.#url) ?? error;
+      throw networkFault(error, this.#url);
     }
     this.#noteSession(header(response, 'mcp-session-id'));
     return response;
@@ -232,7 +233,7 @@ export class StreamableHttpConnection implements Connection {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (error instanceof SseLimitError) throw new Fault('ProtocolError', `in the answer to ${method} ${error.message}`);
-      throw cut(error, method, this.#url);
+      throw cut(error, method);
     } finally {
       response.cancel();
     }
@@ -302,7 +303,7 @@ export class StreamableHttpConnection implements Connection {
       }
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      throw cut(error, method, this.#url);
+      throw cut(error, method);
     } finally {
       response.cancel();
     }
@@ -310,10 +311,8 @@ export class StreamableHttpConnection implements Connection {
   }
 }
 
-function cut(error: unknown, method: string, url: URL): unknown {
+function cut(error: unknown, method: string): Fault {
   if (error instanceof Fault) return error;
-  const fault = networkFault(error, url);
-  if (fault === undefined) return error;
   return new Fault('ProtocolError', `the connection broke in the middle of the answer to ${method}`, {}, { cause: error });
 }
 
