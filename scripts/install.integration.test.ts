@@ -90,9 +90,9 @@ describe('the operator may not', () => {
     ['bind any ClusterRole', ['bind', 'clusterroles']],
     ['change pods', ['patch', 'pods']],
     ['create pods', ['create', 'pods']],
-    ['run commands in pods', ['create', 'pods/exec']],
+    ['run commands in pods', ['create', 'pods', '--subresource', 'exec']],
     ['impersonate', ['impersonate', 'users']],
-    ['mint tokens', ['create', 'serviceaccounts/token']],
+    ['mint tokens', ['create', 'serviceaccounts', '--subresource', 'token']],
   ])('%s', async (_, request) => {
     expect(await operatorMay(...request, '--all-namespaces')).toBe(false);
   });
