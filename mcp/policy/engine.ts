@@ -13,7 +13,7 @@ import {
 } from './decision.ts';
 import { allRates, mergeAudit, mergeConcurrency, mergeMethods, moreDangerous, type OwnedRate, policyName, smallest } from './merge.ts';
 import { clientMethod, gateOpen, type ObjectType, serverRequestAllowed } from './method.ts';
-import { classOf, type ClassedTool, Tier, UNKNOWN, type Verdict } from './tier.ts';
+import { classOf, type ClassedTool, EvaluationError, Tier, UNKNOWN, type Verdict } from './tier.ts';
 import { pinSets, pinState, type ToolFacts } from './toolclass.ts';
 import { isNormalUri } from './uri.ts';
 
@@ -102,8 +102,8 @@ export class Engine {
       const decision = this.#decide(this.#enforced, request, now);
       if (decision.effect === 'deny' || this.#shadow === undefined) return decision;
       return withShadow(decision, this.#decideShadow(this.#shadow, request, now));
-    } catch {
-      return this.#failure({});
+    } catch (error) {
+      return this.#failure(request, error);
     }
   }
 
@@ -249,13 +249,20 @@ export class Engine {
   #decideShadow(shadow: Regime, request: PolicyRequest, now: number): Decision {
     try {
       return this.#decide(shadow, request, now);
-    } catch {
-      return this.#failure({});
+    } catch (error) {
+      return this.#failure(request, error);
     }
   }
 
-  #failure(origin: Origin): Denied {
-    return { effect: 'deny', answer: 'Refused', visible: false, ...reason(DenyCode.PolicyError, origin) };
+  /** An error must not tell a hidden object from one that does not exist either. */
+  #failure({ caller, object }: PolicyRequest, error: unknown): Denied {
+    const visible = object === undefined || this.visible(caller, object);
+    return {
+      effect: 'deny',
+      answer: visible || this.settings.hiddenAnswer === 'Refused' ? 'Refused' : 'NotFound',
+      visible,
+      ...reason(DenyCode.PolicyError, error instanceof EvaluationError ? error.origin : {}),
+    };
   }
 }
 

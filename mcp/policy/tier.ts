@@ -13,6 +13,17 @@ import { templateAlwaysMatches, templateCanMatch } from './uri.ts';
 /** Stands for arguments that are not known, as in a list: their tests are taken as satisfiable. */
 export const UNKNOWN: unique symbol = Symbol('unknown arguments');
 
+/** A rule that could not be evaluated. */
+export class EvaluationError extends Error {
+  readonly origin: Origin;
+
+  constructor(origin: Origin, options: ErrorOptions) {
+    super(`rule ${origin.rule} of ${origin.policy} could not be evaluated`, options);
+    this.name = 'EvaluationError';
+    this.origin = origin;
+  }
+}
+
 /** One rule of one policy, compiled. */
 export interface TierRule {
   readonly origin: Origin;
@@ -155,7 +166,7 @@ export class Tier {
     if (this.defaultAction === 'Allow') return { effect: 'allow', origin: this.#fallback };
     const byScope = plan.allowsByScope.find(({ rule }) => firstHolding([rule], args, true) !== undefined);
     if (byScope !== undefined) return { ...refuse(DenyCode.Scope, byScope.rule.origin), scopes: byScope.scopes };
-    const almost = plan.allowsByArguments[0];
+    const almost = plan.allowsByArguments[0] ?? plan.allowsByScope[0]?.rule;
     return almost === undefined
       ? refuse(DenyCode.NotAllowed, this.#fallback)
       : refuse(DenyCode.Argument, almost.origin, almost.rule.message);
@@ -241,7 +252,13 @@ const isFree = (rule: TierRule): boolean => rule.tests.length === 0;
 /** The first rule whose tests all hold; arguments that are not known hold as `unknownHolds` says. */
 function firstHolding(rules: readonly TierRule[], args: unknown, unknownHolds: boolean): TierRule | undefined {
   if (args === UNKNOWN) return unknownHolds ? rules[0] : undefined;
-  return rules.find((rule) => rule.tests.every((holds) => holds(args)));
+  return rules.find((rule) => {
+    try {
+      return rule.tests.every((holds) => holds(args));
+    } catch (cause) {
+      throw new EvaluationError(rule.origin, { cause });
+    }
+  });
 }
 
 /** The class of a call, or for unknown arguments the least that a call could have. */

@@ -1,0 +1,380 @@
+import { describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import type { ArgumentTest, Bundle, Rule, Subject, ValidPolicy } from './bundle.ts';
+import type { Caller } from './caller.ts';
+import { type Decision } from './decision.ts';
+import { compile, type PolicyObject, type PolicyRequest } from './engine.ts';
+import { anonymous, bundle, ciBot, digestOf, facts, human, issuer, policy, triage } from './testing/builders.ts';
+
+// Small domains, so that everything collides with everything.
+const now = 1000;
+const names = ['a', 'ab', 'b'] as const;
+const argumentSets: readonly unknown[] = [
+  undefined,
+  {},
+  { x: 'p' },
+  { x: 'q' },
+  { x: null },
+  { x: 5 },
+  { x: ['p'] },
+  { x: 'p', y: ['q', 'p'] },
+  { y: [] },
+];
+const callers: readonly Caller[] = [
+  anonymous,
+  ciBot,
+  triage,
+  { ...triage, tunnel: 'edge' },
+  human(['g']),
+  human(['h'], ['s']),
+  human(['g'], ['s', 't']),
+  human(undefined, ['s']),
+];
+const objects: readonly PolicyObject[] = [
+  ...names.flatMap((name): PolicyObject[] => [
+    { type: 'tool', name, facts: facts({}) },
+    { type: 'tool', name, facts: facts({ readOnly: true }) },
+    { type: 'tool', name, facts: facts({ destructive: false }, digestOf('b')) },
+    { type: 'prompt', name, known: true },
+  ]),
+  { type: 'tool', name: 'a' },
+  { type: 'resource', name: 'file:///a', known: true },
+  { type: 'resource', name: 'file:///a/../b', known: true },
+  { type: 'resource', name: 'file:///b', known: false },
+];
+const METHODS = { tool: 'tools/call', prompt: 'prompts/get', resource: 'resources/read', resourceTemplate: 'completion/complete' } as const;
+
+const test: fc.Arbitrary<ArgumentTest> = fc.constantFrom<ArgumentTest>(
+  { path: '/x', operator: 'Exists' },
+  { path: '/x', operator: 'Absent' },
+  { path: '/x', operator: 'Equals', value: 'p' },
+  { path: '/x', operator: 'NotEquals', value: 'p' },
+  { path: '/y/*', operator: 'In', values: ['p'] },
+  { path: '/y/*', operator: 'NotIn', values: ['p'] },
+  { path: '/x', operator: 'Matches', value: '^p' },
+  { path: '/x', operator: 'Between', min: 0, max: 9 },
+);
+const subject: fc.Arbitrary<Subject> = fc.constantFrom<Subject>(
+  { user: 'ci-bot' },
+  { serviceAccount: { namespace: 'agents', name: '*' } },
+  { serviceAccount: { namespace: 'agents', name: 'triage' }, tunnel: 'edge' },
+  { jwt: { issuer, groups: ['g'], scopes: [] } },
+  { jwt: { issuer, groups: [], scopes: ['s'] } },
+  { jwt: { issuer, groups: ['g', 'h'], scopes: ['s', 't'] } },
+  { authenticated: true },
+  { authenticated: false },
+);
+const globs = fc.uniqueArray(fc.constantFrom('a', 'a*', '*b', '*'), { minLength: 1, maxLength: 3 });
+const toolClass = fc.constantFrom('ReadOnly' as const, 'NonDestructive' as const, 'Destructive' as const);
+
+const ruleBody = fc.record(
+  {
+    effect: fc.constantFrom('Allow' as const, 'Deny' as const),
+    arguments: fc.oneof(
+      { weight: 2, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: fc.array(test, { minLength: 1, maxLength: 2 }) },
+    ),
+    subjects: fc.array(subject, { minLength: 1, maxLength: 3 }),
+    tools: globs,
+    prompts: globs,
+    resources: fc.constantFrom(['file:///a'], ['file:///**'], ['**']),
+    notAfter: fc.constantFrom(now - 1, now, now + 1),
+    message: fc.constantFrom('Why.', 'Because.'),
+  },
+  { requiredKeys: ['effect', 'arguments'] },
+) as fc.Arbitrary<Omit<Rule, 'name'>>;
+const rules = fc.array(ruleBody, { maxLength: 4 }).map((list): Rule[] => list.map((body, number) => ({ ...body, name: `r${number}` })));
+
+const override: fc.Arbitrary<ValidPolicy['access']['overrides'][number]> = fc.record({
+  tools: globs,
+  class: toolClass,
+  unless: fc.array(
+    fc.tuple(test, toolClass).map(([each, lowered]) => ({ ...each, class: lowered })),
+    { maxLength: 2 },
+  ),
+});
+
+const policyBody = fc
+  .record({
+    tier: fc.constantFrom('platform' as const, 'namespace' as const),
+    mode: fc.constantFrom('Enforce' as const, 'Enforce' as const, 'Audit' as const),
+    defaultAction: fc.constantFrom('Allow' as const, 'Deny' as const),
+    access: fc.record({
+      maximumClass: toolClass,
+      trustAnnotations: fc.constantFrom('Never' as const, 'Pinned' as const, 'Always' as const),
+      overrides: fc.array(override, { maxLength: 2 }),
+    }),
+    rules,
+    pinning: fc.constantFrom('Off' as const, 'Warn' as const, 'Block' as const),
+    hiddenAnswer: fc.constantFrom('NotFound' as const, 'Refused' as const),
+  })
+  .map((body) => policy(body));
+
+const set = fc.record({
+  policies: fc
+    .array(policyBody, { maxLength: 4 })
+    .map((list): ValidPolicy[] => list.map((body, number) => ({ ...body, name: `p${number}`, generation: number }))),
+  required: fc.boolean(),
+  ambient: fc.constantFrom('Allow' as const, 'ReadOnly' as const, 'Deny' as const),
+  pins: fc.constantFrom(undefined, { tools: {} }, { tools: { a: [digestOf('a')], ab: [digestOf('b')] } }),
+});
+type PolicyInput = typeof set extends fc.Arbitrary<infer Value> ? Value : never;
+
+const bundleOf = ({ policies, pins, ...rest }: PolicyInput): Bundle =>
+  bundle(policies, { ...rest, ...(pins === undefined ? {} : { pins }) });
+const engineOf = (input: PolicyInput) => compile(bundleOf(input), { now: () => now });
+const enforcing = (input: PolicyInput): PolicyInput => ({
+  ...input,
+  policies: input.policies.map((each) => ({ ...each, mode: 'Enforce' })),
+});
+
+const question = fc.record({
+  caller: fc.constantFrom(...callers),
+  object: fc.constantFrom(...objects),
+  args: fc.constantFrom(...argumentSets),
+});
+type Question = typeof question extends fc.Arbitrary<infer Value> ? Value : never;
+const requestOf = ({ caller, object, args }: Question): PolicyRequest => ({
+  caller,
+  method: METHODS[object.type],
+  object,
+  arguments: args,
+});
+
+const everyQuestion: readonly Question[] = callers.flatMap((caller) =>
+  objects.flatMap((object) => argumentSets.map((args) => ({ caller, object, args }))),
+);
+
+/** Of two bundles, the second may allow only what the first allows, whoever asks for what. */
+function allowsNoMore(before: PolicyInput, after: PolicyInput): void {
+  const [first, second] = [engineOf(before), engineOf(after)];
+  for (const each of everyQuestion) {
+    if (second.decide(requestOf(each)).effect === 'allow') expect(first.decide(requestOf(each)).effect).toBe('allow');
+    if (second.visible(each.caller, each.object)) expect(first.visible(each.caller, each.object)).toBe(true);
+  }
+}
+
+const shuffled = <Item>(list: readonly Item[]) => fc.shuffledSubarray([...list], { minLength: list.length });
+
+const runs = { numRuns: 150 };
+
+describe('whatever the policies', () => {
+  it('what is callable is listed', () => {
+    fc.assert(
+      fc.property(set, (input) => {
+        const engine = engineOf(input);
+        for (const each of everyQuestion) {
+          if (engine.decide(requestOf(each)).effect === 'allow') expect(engine.visible(each.caller, each.object)).toBe(true);
+        }
+      }),
+      runs,
+    );
+  });
+
+  it('what is listed is refused by nothing but arguments, or asked for a scope', () => {
+    fc.assert(
+      fc.property(set, (input) => {
+        const engine = engineOf(input);
+        const byArguments = input.policies.some(({ access }) => access.overrides.some(({ unless }) => unless.length > 0));
+        for (const each of everyQuestion) {
+          if (!engine.visible(each.caller, each.object)) continue;
+          expect(['ALLOWED', 'ARGUMENT', 'SCOPE', ...(byArguments ? ['CLASS'] : [])]).toContain(engine.decide(requestOf(each)).code);
+        }
+      }),
+      runs,
+    );
+  });
+
+  it('a refusal says truly whether the object is listed', () => {
+    fc.assert(
+      fc.property(set, question, (input, each) => {
+        const engine = engineOf(input);
+        const decision = engine.decide(requestOf(each));
+        if (decision.effect === 'deny') expect(decision.visible).toBe(engine.visible(each.caller, each.object));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('what can never be used is answered like what does not exist', () => {
+    fc.assert(
+      fc.property(set, (input) => {
+        const engine = engineOf(input);
+        if (engine.settings.hiddenAnswer === 'Refused') return;
+        for (const each of everyQuestion) {
+          const decision = engine.decide(requestOf(each));
+          if (decision.effect === 'allow' || decision.visible) continue;
+          const told: readonly string[] = ['POLICY_MISSING', 'URI_NOT_NORMAL', 'TOOL_CHANGED'];
+          if (!told.includes(decision.code)) expect(decision.answer).toBe('NotFound');
+        }
+      }),
+      runs,
+    );
+  });
+
+  it('their order and that of their lists does not matter', () => {
+    fc.assert(
+      fc.property(
+        set.chain((input) =>
+          fc.tuple(
+            fc.constant(input),
+            shuffled(input.policies).chain((policies) =>
+              fc.tuple(
+                ...policies.map((each) =>
+                  fc
+                    .tuple(
+                      shuffled(
+                        each.rules.map((rule) => ({ ...rule, ...(rule.tools === undefined ? {} : { tools: rule.tools.toReversed() }) })),
+                      ),
+                      shuffled(each.access.overrides),
+                    )
+                    .map(([its, overrides]): ValidPolicy => ({ ...each, rules: its, access: { ...each.access, overrides } })),
+                ),
+              ),
+            ),
+          ),
+        ),
+        ([input, policies]) => {
+          const [first, second] = [engineOf(input), engineOf({ ...input, policies })];
+          for (const each of everyQuestion) expect(second.decide(requestOf(each))).toEqual(first.decide(requestOf(each)));
+          expect(second.settings).toEqual(first.settings);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('a further Deny rule never allows anything', () => {
+    fc.assert(
+      fc.property(set, ruleBody, fc.nat(), (input, body, at) => {
+        const position = input.policies.length === 0 ? 0 : at % input.policies.length;
+        const policies = input.policies.map((each, number) =>
+          number === position ? { ...each, rules: [...each.rules, { ...body, name: 'new', effect: 'Deny' as const }] } : each,
+        );
+        allowsNoMore(input, { ...input, policies });
+      }),
+      runs,
+    );
+  });
+
+  const stricter: readonly [sentence: string, change: (each: ValidPolicy) => ValidPolicy][] = [
+    ['a lower maximum', (each) => ({ ...each, access: { ...each.access, maximumClass: 'ReadOnly' } })],
+    [
+      'a middling maximum',
+      (each) =>
+        each.access.maximumClass === 'Destructive' ? { ...each, access: { ...each.access, maximumClass: 'NonDestructive' } } : each,
+    ],
+    ['less trust', (each) => ({ ...each, access: { ...each.access, trustAnnotations: 'Never' } })],
+    ['stricter pinning', (each) => ({ ...each, pinning: 'Block' })],
+    ['defaultAction: Deny', (each) => ({ ...each, defaultAction: 'Deny' })],
+  ];
+  it.each(stricter)('%s never allows anything', (_, change) => {
+    fc.assert(
+      fc.property(set, fc.nat(), (input, at) => {
+        const policies = input.policies.map((each, number) => (number === at % input.policies.length ? change(each) : each));
+        allowsNoMore(input, { ...input, policies });
+      }),
+      runs,
+    );
+  });
+
+  it('what two tiers allow together, each allows alone', () => {
+    fc.assert(
+      fc.property(set, (input) => {
+        const both = enforcing(input);
+        for (const tier of ['platform', 'namespace'] as const) {
+          const policies = both.policies.filter((each) => each.tier === tier);
+          if (policies.length > 0) allowsNoMore({ ...both, policies }, both);
+        }
+      }),
+      runs,
+    );
+  });
+
+  it('mode: Audit changes no decision, and records exactly what Enforce would refuse', () => {
+    fc.assert(
+      fc.property(set, question, (input, each) => {
+        const audited = engineOf(input).decide(requestOf(each));
+        const without = engineOf({ ...input, policies: input.policies.filter(({ mode }) => mode === 'Enforce') }).decide(requestOf(each));
+        expect(withoutShadow(audited)).toEqual(without);
+        if (audited.effect === 'deny') return;
+        const enforced = engineOf(enforcing(input)).decide(requestOf(each));
+        expect(audited.wouldDeny?.code).toBe(enforced.effect === 'deny' ? enforced.code : undefined);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('an exception anywhere is a refusal', () => {
+    fc.assert(
+      fc.property(set, question, fc.nat({ max: 40 }), (input, each, countdown) => {
+        const fuse = { left: countdown, blown: false };
+        const hostile = compile(bundleOf(enforcing(input)), {
+          now: () => {
+            burn(fuse);
+            return now;
+          },
+        });
+        const decision = hostile.decide({
+          caller: explosive(each.caller, fuse),
+          method: METHODS[each.object.type],
+          object: explosive(each.object, fuse),
+          arguments: explosive(each.args, fuse),
+        });
+        if (fuse.blown) expect(decision.effect).toBe('deny');
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it('an exception anywhere hides from lists', () => {
+    fc.assert(
+      fc.property(set, question, fc.nat({ max: 30 }), (input, each, countdown) => {
+        const fuse = { left: countdown, blown: false };
+        const engine = compile(bundleOf(enforcing(input)), { now: () => now });
+        const shown = engine.filter(explosive(each.caller, fuse), [each.object], (object) => explosive(object, fuse));
+        if (fuse.blown) expect(shown).toEqual([]);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+});
+
+function withoutShadow(decision: Decision): Decision {
+  if (decision.effect === 'deny') return decision;
+  const { wouldDeny: _, ...rest } = decision;
+  return rest;
+}
+
+interface Fuse {
+  left: number;
+  blown: boolean;
+}
+
+function burn(fuse: Fuse): void {
+  if (fuse.blown || fuse.left === 0) {
+    fuse.blown = true;
+    throw new Error('boom');
+  }
+  fuse.left -= 1;
+}
+
+/** The value, but reading it throws when the fuse has burnt down. */
+function explosive<Value>(value: Value, fuse: Fuse): Value {
+  if (typeof value !== 'object' || value === null) return value;
+  return new Proxy(value, {
+    get(target, key): unknown {
+      burn(fuse);
+      const member: unknown = Reflect.get(target, key, target);
+      return typeof member === 'function' ? member : explosive(member, fuse);
+    },
+    getOwnPropertyDescriptor(target, key) {
+      burn(fuse);
+      return Reflect.getOwnPropertyDescriptor(target, key);
+    },
+    ownKeys(target) {
+      burn(fuse);
+      return Reflect.ownKeys(target);
+    },
+  });
+}
