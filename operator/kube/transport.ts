@@ -44,7 +44,8 @@ export interface Observation {
 
 export interface TransportObserver {
   finished?(observation: Observation): void;
-  retried?(method: Method, host: string): void;
+  /** `code` is that of the failure. */
+  retried?(method: Method, host: string, code: string): void;
 }
 
 export interface TransportOptions {
@@ -113,6 +114,11 @@ export class Transport {
     };
   }
 
+  /** Of the API server, as metrics name it. */
+  get host(): string {
+    return this.#host;
+  }
+
   /** Namespace of the credentials. */
   get namespace(): string {
     return this.#credentials.namespace;
@@ -147,7 +153,7 @@ export class Transport {
           if (delay === undefined) throw error;
           await this.#wait(delay, request.signal);
         }
-        this.#observer.retried?.(request.method, this.#host);
+        this.#observer.retried?.(request.method, this.#host, error.status === 0 ? '<error>' : String(error.status));
       }
     }
   }

@@ -49,7 +49,9 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #timeout: number;
   readonly #stops: (() => void)[] = [];
-  readonly #abort = new AbortController();
+  /** One per reconcile that runs. */
+  readonly #active = new Set<AbortController>();
+  #aborted = false;
   #running: Promise<void>[] = [];
   #resync: NodeJS.Timeout | undefined;
 
@@ -84,11 +86,15 @@ export class Controller {
     for (const stop of this.#stops.splice(0)) stop();
     clearTimeout(this.#resync);
     this.queue.close();
-    const reason = new Error('the process stops');
-    if (grace <= 0) this.#abort.abort(reason);
-    const timer = setTimeout(() => this.#abort.abort(reason), grace);
+    if (grace <= 0) this.#abortAll();
+    const timer = setTimeout(() => this.#abortAll(), grace);
     await Promise.all(this.#running);
     clearTimeout(timer);
+  }
+
+  #abortAll(): void {
+    this.#aborted = true;
+    for (const abort of this.#active) abort.abort(new Error('the process stops'));
   }
 
   async #work(): Promise<void> {
@@ -101,27 +107,35 @@ export class Controller {
     const { reconciler, log, observer } = this.#options;
     const reconcileID = randomUUID();
     const logger = log.child({ controller: this.name, key, reconcileID });
-    const timeout = AbortSignal.timeout(this.#timeout);
+    const abort = new AbortController();
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      abort.abort(new Error(`reconcile took longer than ${this.#timeout} ms`));
+    }, this.#timeout);
+    this.#active.add(abort);
     const started = performance.now();
     let outcome: Outcome = 'success';
     observer?.started?.();
     try {
-      const result = await reconciler.reconcile(key, { signal: AbortSignal.any([this.#abort.signal, timeout]), log: logger, reconcileID });
+      const result = await reconciler.reconcile(key, { signal: abort.signal, log: logger, reconcileID });
       this.queue.forget(key);
       if (result !== undefined) {
         outcome = 'requeue_after';
         this.queue.add(key, { after: result.after });
       }
     } catch (error) {
-      outcome = this.#afterError(key, error, timeout.aborted, logger);
+      outcome = this.#afterError(key, error, timedOut, logger);
     } finally {
+      clearTimeout(timer);
+      this.#active.delete(abort);
       this.queue.done(key);
       observer?.finished?.(outcome, (performance.now() - started) / 1000);
     }
   }
 
   #afterError(key: Key, error: unknown, timedOut: boolean, log: Logger): Outcome {
-    if (this.#abort.signal.aborted) return 'requeue';
+    if (this.#aborted) return 'requeue';
     if (error instanceof TerminalError) {
       this.queue.forget(key);
       log.warn({ reason: error.reason, err: error }, 'reconcile stalled');

@@ -199,6 +199,8 @@ export class Reflector<T extends KubeObject> {
       timeoutSeconds * 1000 + WATCH_GRACE,
     );
     timer.unref();
+    const stop = (): void => cut.abort(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
     try {
       await client.watch<T>(
         resource,
@@ -209,13 +211,14 @@ export class Reflector<T extends KubeObject> {
           metadataOnly,
           timeoutSeconds,
           ...from,
-          signal: AbortSignal.any([signal, cut.signal]),
+          signal: cut.signal,
           onOpen: () => observer?.watching?.(),
         },
         onEvent,
       );
     } finally {
       clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
     }
   }
 
