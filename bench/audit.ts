@@ -43,7 +43,10 @@ export class AuditTail {
     this.#offset = size;
     const lines = (this.#rest + buffer.toString('utf8')).split('\n');
     this.#rest = lines.pop() ?? '';
-    return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as AuditEvent).filter(({ stage }) => stage === 'ResponseComplete');
+    return lines
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as AuditEvent)
+      .filter(({ stage }) => stage === 'ResponseComplete');
   }
 
   /** Forgets what was answered so far. */
@@ -66,5 +69,10 @@ export function tally(events: readonly AuditEvent[]): string {
     const what = `${verb} ${objectRef?.resource ?? '?'}${objectRef?.subresource === undefined ? '' : `/${objectRef.subresource}`}`;
     counts.set(what, (counts.get(what) ?? 0) + 1);
   }
-  return [...counts].toSorted((a, b) => b[1] - a[1]).map(([what, count]) => `${what}: ${count}`).join(', ') || 'none';
+  return (
+    [...counts]
+      .toSorted((a, b) => b[1] - a[1])
+      .map(([what, count]) => `${what}: ${count}`)
+      .join(', ') || 'none'
+  );
 }

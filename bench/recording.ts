@@ -28,12 +28,12 @@ export interface Results {
 const FOLDER = join(import.meta.dirname, 'results');
 
 /** Collects figures, prints each at once, and keeps them with the machine and the versions they belong to. */
-export class Record {
+export class Recording {
   readonly #suite: string;
-  readonly #versions: Readonly<{ [name: string]: string }>;
+  readonly #versions: Readonly<Record<string, string>>;
   readonly #figures: Figure[] = [];
 
-  constructor(suite: string, versions: Readonly<{ [name: string]: string }>) {
+  constructor(suite: string, versions: Readonly<Record<string, string>>) {
     this.#suite = suite;
     this.#versions = { node: process.version, ...versions };
   }
