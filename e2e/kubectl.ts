@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { binaries } from './cluster/binaries.ts';
+import { executable } from './cluster/place.ts';
 
 /** Runs kubectl against one cluster. Answers standard output; errors carry what kubectl wrote. */
 export type Kubectl = (args: readonly string[], input?: string) => Promise<string>;
@@ -7,10 +8,19 @@ export type Kubectl = (args: readonly string[], input?: string) => Promise<strin
 /** The pinned kubectl for the cluster of this kubeconfig. */
 export async function kubectlFor(kubeconfig: string): Promise<Kubectl> {
   const { kubectl } = await binaries(['kubectl'], () => undefined);
+  return runner(kubectl, { ...process.env, KUBECONFIG: kubeconfig });
+}
+
+/** This machine's own kubectl, or else the pinned one, for whatever cluster the environment names. */
+export async function kubectlHere(): Promise<Kubectl> {
+  const program = executable('kubectl') ?? (await binaries(['kubectl'], () => undefined)).kubectl;
+  return runner(program, process.env);
+}
+
+function runner(program: string, env: NodeJS.ProcessEnv): Kubectl {
   return (args, input = '') =>
     new Promise((resolve, reject) => {
-      const options = { env: { ...process.env, KUBECONFIG: kubeconfig }, maxBuffer: 64 << 20 };
-      const child = execFile(kubectl, [...args], options, (error, stdout, stderr) => {
+      const child = execFile(program, [...args], { env, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
         if (error === null) {
           resolve(stdout);
         } else {
