@@ -1,0 +1,46 @@
+import { SERVER_CONTAINER } from '../../../api/group.ts';
+import type { HorizontalPodAutoscaler } from '../../kube/wire.ts';
+import { canonical } from './canonical.ts';
+import type { ChildInput } from './input.ts';
+import { hasWorkload } from './input.ts';
+import { childMeta } from './names.ts';
+
+/** The custom metric that the guard exports and a metrics adapter serves. */
+export const REQUEST_RATE_METRIC = 'mcp_fleet_guard_requests_per_second';
+
+/** Absent without `autoscaling`. While suspended it stays: an autoscaler leaves zero pods alone. */
+export function autoscaler({ server }: ChildInput): HorizontalPodAutoscaler | undefined {
+  const { autoscaling } = server.spec;
+  if (autoscaling === undefined || !hasWorkload(server)) return undefined;
+  const { minReplicas, maxReplicas, cpuUtilization, memoryUtilization, requestsPerSecond, behavior } = autoscaling;
+  return {
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    metadata: childMeta(server),
+    spec: {
+      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: server.metadata.name },
+      minReplicas,
+      maxReplicas,
+      // In the order in which autoscaling/v1 gives them back, so that tools that read and write v1 see no difference (kubernetes #74099).
+      metrics: [
+        ...(requestsPerSecond === undefined
+          ? []
+          : [
+              {
+                type: 'Pods',
+                pods: { metric: { name: REQUEST_RATE_METRIC }, target: { type: 'AverageValue', averageValue: String(requestsPerSecond) } },
+              },
+            ]),
+        ...(memoryUtilization === undefined ? [] : [containerResource('memory', memoryUtilization)]),
+        ...(cpuUtilization === undefined ? [] : [containerResource('cpu', cpuUtilization)]),
+      ],
+      ...(behavior !== undefined && { behavior: canonical(behavior) }),
+    },
+  } as HorizontalPodAutoscaler;
+}
+
+/** Of the server's container: plain `Resource` metrics need requests in every container of the pod, sidecars too. */
+const containerResource = (name: string, averageUtilization: number) => ({
+  type: 'ContainerResource',
+  containerResource: { name, container: SERVER_CONTAINER, target: { type: 'Utilization', averageUtilization } },
+});

@@ -1,0 +1,95 @@
+import { MCP_PORT_NAME, SERVER_CONTAINER } from '../../../api/group.ts';
+import type { MCPServer, MCPServerSpec } from '../../../api/mcpserver.ts';
+import { serverPort } from '../../../api/transport.ts';
+import type { Container, VolumeMount } from '../../kube/wire.ts';
+import type { ChildSettings } from './input.ts';
+import { PACKAGE_PROGRAM, runnerImage } from './package.ts';
+import { securityContext } from './security.ts';
+
+/** Requests that a Node or Python server needs at rest, and a limit that stops one that leaks. No CPU limit: it only slows calls down. */
+export function resources({ resources: given }: MCPServerSpec): NonNullable<Container['resources']> {
+  const limits: Record<string, string | number> = { memory: '512Mi', ...given?.limits };
+  return {
+    // Where a limit is given, Kubernetes makes it the request too; a default of ours could exceed it.
+    requests: {
+      ...(limits['cpu'] === undefined && { cpu: '50m' }),
+      ...(given?.limits?.['memory'] === undefined && { memory: '64Mi' }),
+      ...given?.requests,
+    },
+    limits,
+    ...(given?.claims !== undefined && { claims: given.claims }),
+  } as NonNullable<Container['resources']>;
+}
+
+/** The container called `server`. */
+export function serverContainer(server: MCPServer, settings: ChildSettings, mounts: readonly VolumeMount[]): Container {
+  const { spec } = server;
+  const port = serverPort(spec.transport);
+  return {
+    name: SERVER_CONTAINER,
+    ...program(spec, settings),
+    ...(port !== undefined && { ports: [{ name: MCP_PORT_NAME, containerPort: port, protocol: 'TCP' }] }),
+    env: environment(spec),
+    ...(spec.envFrom !== undefined && spec.envFrom.length > 0 && { envFrom: spec.envFrom }),
+    resources: resources(spec),
+    volumeMounts: mounts,
+    ...(port !== undefined && probes(spec, port)),
+    securityContext: securityContext(spec),
+    // Kubernetes takes the endpoint away and signals the container at the same moment: without a guard that drains, a pause keeps calls from a pod
+    // that has stopped listening.
+    lifecycle: { preStop: { sleep: { seconds: PAUSE_SECONDS } } },
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+  };
+}
+
+/** How long it takes at most until every kube-proxy has learned that an endpoint is gone. */
+const PAUSE_SECONDS = 5;
+
+function program(spec: MCPServerSpec, settings: ChildSettings): Pick<Container, 'image' | 'imagePullPolicy' | 'command' | 'args'> {
+  const { container, package: workload } = spec;
+  if (workload !== undefined) {
+    return {
+      image: runnerImage(workload, settings),
+      ...(workload.imagePullPolicy !== undefined && { imagePullPolicy: workload.imagePullPolicy }),
+      command: [PACKAGE_PROGRAM],
+      ...(workload.args !== undefined && workload.args.length > 0 && { args: workload.args }),
+    };
+  }
+  if (container === undefined) throw new Error('a server without container and package has no pod of its own');
+  const { image, imagePullPolicy, command = [], args = [] } = container;
+  return {
+    image,
+    ...(imagePullPolicy !== undefined && { imagePullPolicy }),
+    ...(command.length > 0 && { command }),
+    ...(args.length > 0 && { args }),
+  };
+}
+
+/** The home directory of an image is rarely writable for user 65532; many programs want one that is. */
+function environment({ env = [] }: MCPServerSpec): NonNullable<Container['env']> {
+  const given = env as NonNullable<Container['env']>;
+  return given.some(({ name }) => name === 'HOME') ? given : [{ name: 'HOME', value: '/tmp' }, ...given];
+}
+
+/** A package that compiles on its first start takes long; an image that does not listen after a minute never will. */
+const STARTUP_SECONDS = { container: 60, package: 300 };
+const STARTUP_PERIOD_SECONDS = 2;
+
+function probes(
+  { probes: given = {}, package: workload }: MCPServerSpec,
+  port: number,
+): Pick<Container, 'startupProbe' | 'livenessProbe' | 'readinessProbe'> {
+  const seconds = workload === undefined ? STARTUP_SECONDS.container : STARTUP_SECONDS.package;
+  const tcpSocket = { port };
+  return {
+    startupProbe: given.startup ?? {
+      tcpSocket,
+      periodSeconds: STARTUP_PERIOD_SECONDS,
+      failureThreshold: seconds / STARTUP_PERIOD_SECONDS,
+      timeoutSeconds: 1,
+      successThreshold: 1,
+    },
+    readinessProbe: given.readiness ?? { tcpSocket, periodSeconds: 5, failureThreshold: 3, timeoutSeconds: 1, successThreshold: 1 },
+    ...(given.liveness !== undefined && { livenessProbe: given.liveness }),
+  };
+}

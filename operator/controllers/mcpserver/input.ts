@@ -1,0 +1,43 @@
+import type { MCPServer } from '../../../api/mcpserver.ts';
+
+/** What the operator's own configuration decides about the children of every server. */
+export interface ChildSettings {
+  /** DNS domain of the cluster. Default: cluster.local. */
+  readonly clusterDomain: string;
+  /** Where the operator runs: verification comes from there. Absent outside a cluster. */
+  readonly operatorNamespace: string | undefined;
+  /** Images that run packages which name none. */
+  readonly runnerImages: { readonly npm: string; readonly pypi: string };
+  /** Where packages come from unless `env` says otherwise. Absent: the public registries. */
+  readonly registries: { readonly npm: string | undefined; readonly pypi: string | undefined };
+  /** Whether pods get user, group and fsGroup 65532. False where the platform assigns them (OpenShift). */
+  readonly assignIDs: boolean;
+}
+
+/** Where the API server is reached from pods. */
+export interface APIServerAddresses {
+  /** Cluster IPs of Service default/kubernetes, with its port. */
+  readonly clusterIPs: readonly string[];
+  readonly servicePort: number;
+  /** Addresses behind it, with the port of each. */
+  readonly endpoints: readonly { readonly ip: string; readonly port: number }[];
+}
+
+/** Everything that children are made from. Children are pure functions of it. */
+export interface ChildInput {
+  readonly server: MCPServer;
+  readonly settings: ChildSettings;
+  /** Digest of what the pods read from ConfigMaps and Secrets; absent where they read nothing. */
+  readonly configDigest: string | undefined;
+  /** `spec.replicas` of the Deployment; absent: the autoscaler's. */
+  readonly replicas: number | undefined;
+  readonly apiServer: APIServerAddresses;
+  /** Optional APIs that this cluster has. */
+  readonly has: { readonly httpRoutes: boolean; readonly podMonitors: boolean };
+}
+
+/** Pods that are there at any time, as far as the spec guarantees it. */
+export const guaranteedReplicas = ({ spec }: MCPServer): number => (spec.suspend ? 0 : (spec.autoscaling?.minReplicas ?? spec.replicas));
+
+/** Whether the server runs in pods of its own, not elsewhere. */
+export const hasWorkload = ({ spec }: MCPServer): boolean => spec.container !== undefined || spec.package !== undefined;

@@ -1,0 +1,77 @@
+import { Annotation } from '../../../api/group.ts';
+import type { PodTemplateSpec } from '../../kube/wire.ts';
+import { canonical } from './canonical.ts';
+import { resources, serverContainer } from './container.ts';
+import type { ChildInput } from './input.ts';
+import { labels, selector, sorted } from './names.ts';
+import { installer } from './package.ts';
+import { mergePodTemplate } from './podtemplate.ts';
+import { podSecurityContext } from './security.ts';
+import { serviceAccountName } from './serviceaccount.ts';
+import { mountedVolumes } from './volumes.ts';
+
+/** Beyond the drain: for the container to end after the signal. */
+const SHUTDOWN_SECONDS = 15;
+
+/** The pod of a server, with the user's `podTemplate` merged over it. */
+export function podTemplate({ server, settings, configDigest }: ChildInput): PodTemplateSpec {
+  const { spec } = server;
+  const volumes = mountedVolumes(server);
+  const template: PodTemplateSpec = {
+    metadata: {
+      labels: sorted({ ...spec.labels, ...labels(server) }),
+      ...annotations({ ...spec.annotations, ...(configDigest !== undefined && { [Annotation.ConfigDigest]: configDigest }) }),
+    },
+    spec: {
+      serviceAccountName: serviceAccountName(server),
+      automountServiceAccountToken: false,
+      // Every Service of the namespace would become environment variables, in the order of their making.
+      enableServiceLinks: false,
+      securityContext: podSecurityContext(spec, settings.assignIDs),
+      terminationGracePeriodSeconds: spec.rollout.drainSeconds + SHUTDOWN_SECONDS,
+      ...(spec.package !== undefined && { initContainers: [installer(spec, spec.package, settings, resources(spec))] }),
+      containers: [
+        serverContainer(
+          server,
+          settings,
+          volumes.flatMap(({ mounts }) => mounts),
+        ),
+      ],
+      volumes: volumes.map(({ volume }) => volume),
+      ...(spec.imagePullSecrets !== undefined && spec.imagePullSecrets.length > 0 && { imagePullSecrets: spec.imagePullSecrets }),
+      ...scheduling({ server }),
+    },
+  };
+  return canonical(mergePodTemplate(template, spec.podTemplate));
+}
+
+const annotations = (record: Readonly<Record<string, string>>) => (Object.keys(record).length === 0 ? {} : { annotations: sorted(record) });
+
+function scheduling({ server }: Pick<ChildInput, 'server'>) {
+  const { nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName, runtimeClassName } =
+    server.spec.scheduling ?? {};
+  const labelSelector = { matchLabels: selector(server) };
+  return {
+    ...(nodeSelector !== undefined && { nodeSelector }),
+    ...(tolerations !== undefined && tolerations.length > 0 && { tolerations }),
+    ...(affinity !== undefined && { affinity }),
+    ...(priorityClassName !== undefined && { priorityClassName }),
+    ...(runtimeClassName !== undefined && { runtimeClassName }),
+    topologySpreadConstraints: topologySpreadConstraints?.map((constraint) => ({ labelSelector, ...constraint })) ?? [
+      softly('kubernetes.io/hostname', labelSelector),
+      softly('topology.kubernetes.io/zone', labelSelector),
+    ],
+  };
+}
+
+/**
+ * For one pod it means nothing. It is there nevertheless, since adding it with the second pod would change the template and replace the first.
+ */
+const softly = (topologyKey: string, labelSelector: object) => ({
+  topologyKey,
+  maxSkew: 1,
+  whenUnsatisfiable: 'ScheduleAnyway',
+  labelSelector,
+  // During a rollout only pods of the same revision count.
+  matchLabelKeys: ['pod-template-hash'],
+});
