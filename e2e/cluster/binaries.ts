@@ -22,6 +22,7 @@ const SOURCES = {
     family: 'metrics-server',
     seconds: 110,
   },
+  pause: { folder: '../images/pause', module: '', package: '.', family: 'pause', seconds: 1 },
 } as const satisfies Record<string, Source>;
 
 export type BinaryName = keyof typeof SOURCES;
@@ -29,6 +30,7 @@ export type BinaryName = keyof typeof SOURCES;
 interface Source {
   /** Below e2e/kubernetes/; holds the go.mod. */
   readonly folder: string;
+  /** Its pinned version is the program's version; empty for a program of our own. */
   readonly module: string;
   readonly package: string;
   /** Folder in the cache, above the version. */
@@ -84,6 +86,9 @@ async function find(name: BinaryName): Promise<string | undefined> {
 /** Version of a module as the go.mod beside it pins it, for example `v1.35.4`. */
 export async function pinnedVersion(name: BinaryName): Promise<string> {
   const source: Source = SOURCES[name];
+  if (source.module === '') {
+    return 'v1';
+  }
   const path = join(ROOT, source.folder, 'go.mod');
   const line = (await readFile(path, 'utf8')).split('\n').find((text) =>
     text

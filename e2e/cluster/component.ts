@@ -14,7 +14,7 @@ export interface ComponentOptions {
   /** Where and under whom the process runs. */
   readonly place: Place;
   /** Told whenever the process behind the component changes, so that a later run can clear what this one leaves. */
-  readonly onProcess: (name: string, process: ProcessIdentity) => Promise<void>;
+  readonly onProcess: (name: string, process: ProcessIdentity) => void;
 }
 
 /** Where a component's process lives. */
@@ -59,7 +59,7 @@ export class Component {
     const exited = new AbortController();
     const wrapper = this.#spawn(place.wrap(command), exited);
     this.#process = place.forks ? await onlyChild(wrapper) : wrapper;
-    await onProcess(this.name, this.#process);
+    onProcess(this.name, this.#process);
     const end = performance.now() + START_TIMEOUT_MS;
     while (!(await ready())) {
       if (exited.signal.aborted || performance.now() > end) {

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lock } from '../lock.ts';
+import { SLOTS } from './addresses.ts';
 import { gone, identify, isAlive, signal } from './process.ts';
 import type { ProcessIdentity } from './process.ts';
 
@@ -18,9 +19,6 @@ export interface InstanceState {
   readonly owner?: ProcessIdentity;
   readonly processes: Readonly<Record<string, ProcessIdentity>>;
 }
-
-/** 198.18.(16·(slot+1)).0/24 has room for 15. */
-const SLOTS = 15;
 
 /** Clears what a cluster with a node leaves outside its folder. */
 export type ClearOutside = (state: InstanceState) => Promise<void>;
@@ -39,19 +37,19 @@ export class Instance {
     return this.#state;
   }
 
-  async addProcess(name: string, process: ProcessIdentity): Promise<void> {
-    await this.#write({ ...this.#state, processes: { ...this.#state.processes, [name]: process } });
+  addProcess(name: string, process: ProcessIdentity): void {
+    this.#write({ ...this.#state, processes: { ...this.#state.processes, [name]: process } });
   }
 
   /** From now on the cluster outlives this process. */
-  async disown(): Promise<void> {
+  disown(): void {
     const { owner: _, ...rest } = this.#state;
-    await this.#write(rest);
+    this.#write(rest);
   }
 
-  async #write(state: InstanceState): Promise<void> {
+  #write(state: InstanceState): void {
     this.#state = state;
-    await writeState(this.folder, state);
+    writeState(this.folder, state);
   }
 }
 
@@ -70,7 +68,7 @@ export async function claimInstance(name: string, node: boolean, clearOutside: C
   const state: InstanceState = { id, name, processes: {}, ...(owner ? { owner } : {}), ...(node ? { slot: freeSlot(live) } : {}) };
   const folder = join(instancesFolder(), id);
   await mkdir(folder, { recursive: true, mode: 0o755 });
-  await writeState(folder, state);
+  writeState(folder, state);
   return new Instance(folder, state);
 }
 
@@ -136,8 +134,9 @@ async function readState(folder: string): Promise<InstanceState | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as InstanceState);
 }
 
-async function writeState(folder: string, state: InstanceState): Promise<void> {
+/** At once, so that components which start side by side do not overwrite each other's records. */
+function writeState(folder: string, state: InstanceState): void {
   const unfinished = `${statePath(folder)}.unfinished`;
-  await writeFile(unfinished, JSON.stringify(state, undefined, 2));
-  await rename(unfinished, statePath(folder));
+  writeFileSync(unfinished, JSON.stringify(state, undefined, 2));
+  renameSync(unfinished, statePath(folder));
 }

@@ -1,0 +1,85 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const MOUNT = '/sys/fs/cgroup';
+
+/** Makes the group below which the kubelet keeps its pods: in every hierarchy of version 1, or in the one of version 2. */
+export async function createCgroup(name: string): Promise<void> {
+  if (isVersion2()) {
+    await delegate(MOUNT);
+    await mkdir(join(MOUNT, name), { recursive: true });
+    await delegate(join(MOUNT, name));
+    return;
+  }
+  for (const hierarchy of await hierarchies()) {
+    await mkdir(join(hierarchy, name), { recursive: true });
+    // A new cpuset is empty and holds no process until it has processors and memory nodes.
+    for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+      if (existsSync(join(hierarchy, file))) {
+        await writeFile(join(hierarchy, name, file), await readFile(join(hierarchy, file)));
+      }
+    }
+  }
+}
+
+/** Removes the group and everything below it; its processes must have ended. */
+export async function removeCgroup(name: string): Promise<void> {
+  const roots = isVersion2() ? [MOUNT] : await hierarchies();
+  await Promise.all(roots.map((root) => removeTree(join(root, name))));
+}
+
+/** Hierarchies of version 1; folders only, not the links between their names. */
+async function hierarchies(): Promise<string[]> {
+  const entries = await readdir(MOUNT, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory() && existsSync(join(MOUNT, entry.name, 'cgroup.procs')))
+    .map((entry) => join(MOUNT, entry.name));
+}
+
+function isVersion2(): boolean {
+  return existsSync(join(MOUNT, 'cgroup.controllers'));
+}
+
+/**
+ * Hands all controllers of a group to its children. A group other than the system's root may not have both controllers to hand out
+ * and processes: in a container, its processes move one down first, as kind's entrypoint does it.
+ */
+async function delegate(group: string): Promise<void> {
+  const controllers = (await readFile(join(group, 'cgroup.controllers'), 'utf8')).trim().split(/\s+/);
+  const wanted = controllers.map((controller) => `+${controller}`).join(' ');
+  const control = join(group, 'cgroup.subtree_control');
+  try {
+    await writeFile(control, wanted);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') {
+      throw error;
+    }
+    const child = join(group, 'init');
+    await mkdir(child, { recursive: true });
+    for (const pid of (await readFile(join(group, 'cgroup.procs'), 'utf8')).split('\n').filter(Boolean)) {
+      // Threads of the kernel and processes that just ended cannot be moved.
+      await writeFile(join(child, 'cgroup.procs'), pid).catch(() => undefined);
+    }
+    await writeFile(control, wanted);
+  }
+}
+
+/** The kernel lets a group go a moment after its last process. */
+async function removeTree(group: string): Promise<void> {
+  const entries = await readdir(group, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries.filter((child) => child.isDirectory())) {
+    await removeTree(join(group, entry.name));
+  }
+  for (let attempt = 0; existsSync(group); attempt++) {
+    try {
+      await rmdir(group);
+    } catch (error) {
+      if (attempt === 50) {
+        throw error;
+      }
+      await delay(20);
+    }
+  }
+}
