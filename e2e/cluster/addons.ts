@@ -58,7 +58,10 @@ async function resolves(server: string, name: string): Promise<boolean> {
   );
 }
 
-/** metrics-server as a process on the node's address, registered as any aggregated API. Makes HPAs on CPU work. */
+/**
+ * metrics-server as a process on the node's address, registered as any aggregated API. Makes HPAs on CPU work. It knows the
+ * consumption of a pod when it has seen it twice, at most twenty seconds after its start.
+ */
 export async function metricsServer(plan: Blueprint, binary: string, credentials: Credentials): Promise<Component> {
   const { authority, admin } = credentials;
   await grant(credentials, 'system:metrics-server', [
@@ -87,7 +90,7 @@ export async function metricsServer(plan: Blueprint, binary: string, credentials
       '--kubelet-request-timeout=5s',
       '--metric-resolution=10s',
     ],
-    ready: () => answers(admin, `/apis/metrics.k8s.io/v1beta1/nodes/${plan.name}`),
+    ready: () => answers(admin, '/apis/metrics.k8s.io/v1beta1'),
   });
 }
 
