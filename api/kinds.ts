@@ -1,4 +1,5 @@
 import { MCPServerSpec, MCPServerStatus } from './mcpserver.ts';
+import { MCPToolPolicySpec, MCPToolPolicyStatus } from './mcptoolpolicy.ts';
 import type { Column, Kind } from './schema/crd.ts';
 
 const condition = (type: string, member: 'status' | 'reason') => `.status.conditions[?(@.type=="${type}")].${member}`;
@@ -30,10 +31,31 @@ export const MCPSERVER: Kind = {
     {
       rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$')",
       message:
-        'metadata.name must begin with a letter, end with a letter or digit and have at most 52 lower-case letters, digits and hyphens: a Service and other objects are named after it',
+        'must begin with a letter, end with a letter or digit and have at most 52 lower-case letters, digits and hyphens: a Service and other objects are named after it',
+      fieldPath: '.metadata.name',
     },
   ],
 };
 
+export const MCPTOOLPOLICY: Kind = {
+  kind: 'MCPToolPolicy',
+  plural: 'mcptoolpolicies',
+  singular: 'mcptoolpolicy',
+  shortNames: ['mcptp'],
+  description: 'Decides which tools, prompts and resources of which servers may be used by whom, enforced by the guards of those servers.',
+  spec: MCPToolPolicySpec,
+  status: MCPToolPolicyStatus,
+  columns: [
+    { name: 'Ready', type: 'string', jsonPath: condition('Ready', 'status') },
+    { name: 'Reason', type: 'string', jsonPath: condition('Ready', 'reason') },
+    { name: 'Mode', type: 'string', jsonPath: '.spec.mode' },
+    { name: 'Maximum', type: 'string', jsonPath: '.spec.access.maximumClass' },
+    { name: 'Default', type: 'string', jsonPath: '.spec.defaultAction' },
+    { name: 'Targets', type: 'integer', jsonPath: '.status.targets.total' },
+    { name: 'Current', type: 'integer', jsonPath: '.status.targets.current' },
+    AGE,
+  ],
+};
+
 /** Every kind of the group. A kind that is listed here gets its CRD, its reference and its schema for editors. */
-export const KINDS: readonly Kind[] = [MCPSERVER];
+export const KINDS: readonly Kind[] = [MCPSERVER, MCPTOOLPOLICY];

@@ -21,13 +21,27 @@ import { Stdio, Transport } from './transport.ts';
 import { Telemetry, Verification } from './verification.ts';
 import { ContainerWorkload, PackageWorkload, RemoteWorkload, ServiceWorkload, TunnelWorkload } from './workload.ts';
 
-const Probes = z.object({
-  startup: Probe.optional().describe(
-    'Until it succeeds the other probes wait. Default: TCP on the port, 60 s for containers, 5 min for packages.',
-  ),
-  liveness: Probe.optional().describe('When it fails the container is restarted. Default: none.'),
-  readiness: Probe.optional().describe('While it fails the pod gets no calls. Default: TCP on the port.'),
+const once = (probe: 'startup' | 'liveness') => ({
+  rule: `!has(self.${probe}) || !has(self.${probe}.successThreshold) || self.${probe}.successThreshold == 1`,
+  message: `one success ends the failure of a ${probe} probe: remove successThreshold`,
+  fieldPath: `.${probe}.successThreshold`,
 });
+
+const Probes = z
+  .object({
+    startup: Probe.optional().describe(
+      'Until it succeeds the other probes wait. Default: TCP on the port, 60 s for containers, 5 min for packages.',
+    ),
+    liveness: Probe.optional().describe('When it fails the container is restarted. Default: none.'),
+    readiness: Probe.optional().describe('While it fails the pod gets no calls. Default: TCP on the port.'),
+  })
+  .meta(
+    rules(once('startup'), once('liveness'), {
+      rule: '!has(self.readiness) || !has(self.readiness.terminationGracePeriodSeconds)',
+      message: 'a readiness probe ends no container: remove terminationGracePeriodSeconds',
+      fieldPath: '.readiness.terminationGracePeriodSeconds',
+    }),
+  );
 
 const Opaque = z.record(z.string(), z.unknown()).meta({ 'x-kubernetes-preserve-unknown-fields': true });
 

@@ -23,6 +23,17 @@ const sources = {
 export type MountSource = keyof typeof sources;
 export const MOUNT_SOURCES = Object.keys(sources) as readonly MountSource[];
 
+const SubPath = z
+  .string()
+  .min(1)
+  .max(1024)
+  .meta(
+    rules({
+      rule: "!self.startsWith('/') && !('..' in self.split('/'))",
+      message: 'must be a relative path without ..: it lies inside the volume',
+    }),
+  );
+
 /** Volume and mount in one entry. */
 export const Mount = z
   .object({
@@ -32,8 +43,8 @@ export const Mount = z
       .regex(/^\/[^:]*$/)
       .meta(saying('must be an absolute path without a colon'))
       .describe('Where it appears in the container.'),
-    subPath: z.string().max(1024).optional().describe('Path inside the volume that is mounted. Default: its root.'),
-    subPathExpr: z.string().max(1024).optional().describe('The same with $(NAME) of environment variables expanded. Default: not used.'),
+    subPath: SubPath.optional().describe('Path inside the volume that is mounted. Default: its root.'),
+    subPathExpr: SubPath.optional().describe('The same with $(NAME) of environment variables expanded. Default: not used.'),
     readOnly: z.boolean().optional().describe('Whether the server may only read. Default: true, but false for emptyDir.'),
     ...sources,
   })

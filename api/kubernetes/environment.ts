@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listMap, mapAtomic, rules } from '../schema/markers.ts';
+import { listMap, mapAtomic, rules, saying } from '../schema/markers.ts';
 import { DataKey, ObjectName } from '../schema/names.ts';
 import { Quantity } from '../schema/quantity.ts';
 
@@ -64,9 +64,9 @@ export const EnvVar = z
   .object({
     name: z
       .string()
-      .min(1)
       .max(253)
       .regex(/^[ -<>-~]+$/)
+      .meta(saying('must be the name of an environment variable: printable ASCII without ='))
       .describe('Name of the variable.'),
     value: z.string().max(32_768).optional().describe('Value; $(NAME) refers to a variable before it. Default: empty.'),
     valueFrom: EnvVarSource.optional().describe('Where the value comes from, instead of value.'),
