@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import type { Caller } from '../../mcp/policy/caller.ts';
+import type { ObjectFacts, Origin } from '../../mcp/policy/decision.ts';
+import type { LineSink } from './sink.ts';
+
+/** One closing record, guard.md "Audit". No token, session id or argument value is in it unless the level is Arguments, redacted. */
+export interface AuditRecord {
+  readonly server: { readonly namespace: string; readonly name: string };
+  readonly caller: AuditCaller | undefined;
+  /** What the client says of itself. */
+  readonly client: string | undefined;
+  readonly method: string;
+  readonly object: ({ readonly type: string; readonly name: string } & ObjectFacts) | undefined;
+  readonly decision: 'allow' | 'deny' | 'wouldDeny' | 'error';
+  readonly code: string;
+  readonly origin: Origin;
+  /** Why nobody needs to guess: the cause of an error. */
+  readonly cause: string | undefined;
+  readonly arguments: { readonly digest: string } | { readonly redacted: unknown } | undefined;
+  readonly result: { readonly status: number; readonly error: string | undefined; readonly bytes: number };
+  readonly timing: { readonly totalMs: number; readonly guardMs: number; readonly upstreamMs: number };
+  readonly requestId: string;
+  readonly traceId: string | undefined;
+}
+
+export interface AuditCaller {
+  readonly type: Caller['type'];
+  readonly issuer?: string;
+  readonly subject?: string;
+  readonly groups?: readonly string[];
+  readonly tunnel?: string;
+}
+
+/** Names that come from callers are cut here, so that nobody fills the log with one. */
+const MAXIMUM_NAME = 256;
+
+/**
+ * The audit log: JSON lines that are chained by the SHA-256 of the line before, from the first of this process on.
+ *
+ * Guarantees: every record that is not written is counted in the next one that is (`gap`); a record never spans lines.
+ */
+export class AuditLog {
+  readonly #sink: LineSink;
+  readonly #now: () => number;
+  #seq = 0;
+  #prev = '';
+  #gap = 0;
+
+  constructor(sink: LineSink, now: () => number) {
+    this.#sink = sink;
+    this.#now = now;
+  }
+
+  /** Whether a record given now would be written, as far as can be known: `onFailure: Block` goes by it. */
+  get writable(): boolean {
+    return this.#sink.healthy;
+  }
+
+  /** Records that were left out since the last one that was written. */
+  get missing(): number {
+    return this.#gap;
+  }
+
+  write(record: AuditRecord): void {
+    const { object, method, client, origin, cause, caller, traceId, ...rest } = record;
+    const { policy, rule, generation, tier } = origin;
+    const body = {
+      time: new Date(this.#now()).toISOString(),
+      seq: this.#seq + 1,
+      prev: this.#prev,
+      ...(this.#gap === 0 ? {} : { gap: this.#gap }),
+      ...rest,
+      method: method.slice(0, MAXIMUM_NAME),
+      caller,
+      client: client?.slice(0, MAXIMUM_NAME),
+      object: object === undefined ? undefined : { ...object, name: object.name.slice(0, MAXIMUM_NAME) },
+      policy,
+      rule,
+      generation,
+      tier,
+      cause,
+      traceId,
+    };
+    const line = `${JSON.stringify({ audit: body })}\n`;
+    if (!this.#sink.offer(line)) {
+      this.#gap += 1;
+      return;
+    }
+    this.#gap = 0;
+    this.#seq += 1;
+    this.#prev = `sha256:${createHash('sha256').update(line).digest('hex')}`;
+  }
+}
+
+/** The caller as the log names it. */
+export function auditCaller(caller: Caller): AuditCaller {
+  const tunnel = caller.tunnel === undefined ? {} : { tunnel: caller.tunnel };
+  switch (caller.type) {
+    case 'anonymous':
+      return { type: caller.type, ...tunnel };
+    case 'serviceAccount':
+      return { type: caller.type, subject: `${caller.namespace}/${caller.name}`, ...tunnel };
+    case 'apiKey':
+      return { type: caller.type, subject: caller.user, ...tunnel };
+    case 'jwt':
+      return {
+        type: caller.type,
+        issuer: caller.issuer,
+        subject: caller.subject,
+        ...(caller.groups === undefined ? {} : { groups: caller.groups }),
+        ...tunnel,
+      };
+  }
+}

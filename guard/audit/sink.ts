@@ -1,0 +1,76 @@
+/** Where finished lines go: standard output in production. Calls back once all bytes are accepted, or with an error. */
+export type LineWriter = (bytes: Buffer, done: (error: Error | null) => void) => void;
+
+/** Bytes that may wait for a slow reader of the log before lines are left out. */
+const MAXIMUM_WAITING = 4 * 1024 * 1024;
+/** A writer that fails is tried again after this time, milliseconds. */
+const RETRY = 200;
+
+/**
+ * Writes lines in order, one write at a time with everything that gathered meanwhile.
+ *
+ * Guarantees: callers never wait; what does not fit is refused at once and not half written; memory is bounded.
+ */
+export class LineSink {
+  readonly #write: LineWriter;
+  #waiting: string[] = [];
+  #bytes = 0;
+  #writing = false;
+  #failed = false;
+  #idle: (() => void)[] = [];
+
+  constructor(write: LineWriter) {
+    this.#write = write;
+  }
+
+  /** Whether a line given now would be written as far as can be known. */
+  get healthy(): boolean {
+    return !this.#failed && this.#bytes < MAXIMUM_WAITING;
+  }
+
+  /** Takes a line (with its line end), or refuses it when too much is waiting. */
+  offer(line: string): boolean {
+    if (this.#bytes + line.length > MAXIMUM_WAITING) return false;
+    this.#waiting.push(line);
+    this.#bytes += line.length;
+    if (!this.#writing) {
+      this.#writing = true;
+      // One write for all lines of this turn of the event loop.
+      setImmediate(() => this.#flush());
+    }
+    return true;
+  }
+
+  /** Resolves when nothing waits any more. */
+  async flushed(): Promise<void> {
+    if (!this.#writing) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#idle.push(resolve);
+    await promise;
+  }
+
+  #flush(): void {
+    const bytes = Buffer.from(this.#waiting.join(''));
+    const characters = this.#bytes;
+    this.#waiting = [];
+    this.#attempt(bytes, characters);
+  }
+
+  #attempt(bytes: Buffer, characters: number): void {
+    this.#write(bytes, (error) => {
+      if (error !== null) {
+        this.#failed = true;
+        setTimeout(() => this.#attempt(bytes, characters), RETRY).unref();
+        return;
+      }
+      this.#failed = false;
+      this.#bytes -= characters;
+      if (this.#waiting.length > 0) {
+        this.#flush();
+        return;
+      }
+      this.#writing = false;
+      for (const resolve of this.#idle.splice(0)) resolve();
+    });
+  }
+}

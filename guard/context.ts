@@ -1,0 +1,42 @@
+import type { Limiter } from '../mcp/policy/limiter.ts';
+import type { AuditLog } from './audit/log.ts';
+import type { Draining } from './draining.ts';
+import type { Enforcement } from './enforcement.ts';
+import type { Inventory } from './inventory.ts';
+import type { KnownObjects } from './objects.ts';
+import type { Metrics } from './metrics.ts';
+import type { Tasks } from './seals.ts';
+import type { Conversations } from './session/conversations.ts';
+import type { Peers } from './session/peers.ts';
+import type { Sealer } from './session/seal.ts';
+import type { Sessions } from './session/sessions.ts';
+import type { Streams } from './streams.ts';
+import type { Upstream } from './upstream/upstream.ts';
+
+/** What every request needs, put together once. */
+export interface GuardContext {
+  /** The path that callers use. */
+  readonly path: string;
+  /** Names this guard process; in seals and challenges. */
+  readonly boot: string;
+  readonly upstream: Upstream;
+  readonly enforcement: () => Enforcement | undefined;
+  readonly limiter: () => Limiter;
+  readonly inventory: Inventory;
+  readonly objects: KnownObjects;
+  readonly sealer: Sealer;
+  readonly sessions: Sessions;
+  readonly conversations: Conversations;
+  readonly tasks: Tasks;
+  readonly peers: Peers | undefined;
+  readonly streams: Streams;
+  readonly draining: Draining;
+  readonly audit: AuditLog;
+  readonly metrics: Metrics;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly newId: () => string;
+  /** Label values that callers cannot invent. */
+  readonly methodLabel: (method: string) => string;
+  readonly versionLabel: (version: string | undefined) => string;
+}

@@ -1,0 +1,191 @@
+import type { Answer } from './answers.ts';
+import { rpcError } from './answers.ts';
+import type { Call } from './call.ts';
+import { field, requestHeaders } from './headers.ts';
+import { forwardedIdentity } from './identity.ts';
+import { judge } from './judgement.ts';
+import { edited } from './message/spans.ts';
+import { isObject, own } from './message/message.ts';
+import { LISTS } from './relay/listing.ts';
+import type { ResponseRules } from './relay/response.ts';
+import { PASS, ResponseRelay } from './relay/response.ts';
+import { eventIdSealer } from './seals.ts';
+import { HOP_HEADER } from './session/peers.ts';
+import type { ListKind, OpenStream } from './streams.ts';
+import type { Upstream, UpstreamFailure, UpstreamRequest } from './upstream/upstream.ts';
+
+/** Bytes of an answer when no policy says less. */
+const MAXIMUM_RESPONSE_BYTES = 64 * 1024 * 1024;
+/** How long a call may take when no policy says less, milliseconds. */
+const CALL_TIMEOUT = 600_000;
+/** A stream is ended this long after its caller's credential, milliseconds: the client comes back with a new one. */
+const EXPIRY_GRACE = 1_000;
+
+/** Sends an admitted request to the server and relays what comes back. */
+export function forward(call: Call): void {
+  const { context, enforcement, caller } = call;
+  if (enforcement === undefined || caller === undefined) return;
+  const stream = isStream(call);
+  if (stream) {
+    const slot = context.limiter().acquireStream(caller);
+    if (slot.refusal !== undefined) {
+      call.decision = slot.refusal;
+      call.answer(rpcError(call.id === undefined ? 429 : 200, call.id, 429, slot.refusal.message));
+      return;
+    }
+    call.hold(slot.release);
+  } else {
+    context.draining.callStarted();
+    call.hold(() => context.draining.callEnded());
+  }
+  const relay = new ResponseRelay(call.response, rules(call), ({ status, bytes, failure }) => {
+    call.close(status, bytes, failure);
+  });
+  if (stream) open(call, relay);
+  const timer = stream ? undefined : setTimeout(() => relay.stop(timeout(call)), enforcement.engine.settings.callTimeoutMs ?? CALL_TIMEOUT);
+  if (timer !== undefined) call.hold(() => clearTimeout(timer));
+  send(call, relay, context.upstream, upstreamRequest(call));
+  // Legacy: a client that goes away does not cancel (it may resume); modern: it does, and so does the end of a stream.
+  call.response.once('close', () => relay.disconnected(stream || call.era === 'modern'));
+}
+
+/** Gives a request of another pod's session to the guard there, which decides, counts and records it. */
+export function handOver(call: Call, peer: Upstream): void {
+  const { rawHeaders } = call.request;
+  const headers: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    if (!/^(?:host|connection|keep-alive|transfer-encoding|content-length|upgrade|te|trailer|expect)$/i.test(name)) {
+      headers.push(name, rawHeaders[at + 1] ?? '');
+    }
+  }
+  const relay = new ResponseRelay(
+    call.response,
+    {
+      limit: MAXIMUM_RESPONSE_BYTES,
+      judgeBody: false,
+      judge: () => PASS,
+      head: () => new Map(),
+      failure: (failure) => upstreamAnswer(call, failure),
+    },
+    () => undefined,
+  );
+  const request = { method: httpMethod(call), query: '', headers: [...headers, HOP_HEADER, '1'], body: call.body, caller: '' };
+  send(call, relay, peer, request);
+  call.response.once('close', () => relay.disconnected(call.message === undefined || call.era === 'modern'));
+}
+
+function send(call: Call, relay: ResponseRelay, upstream: Upstream, request: UpstreamRequest): void {
+  call.sent();
+  relay.attach(upstream.send(request, relay));
+}
+
+function upstreamRequest(call: Call): UpstreamRequest {
+  const { request, context, enforcement, caller } = call;
+  const authentication = enforcement?.bundle.authentication;
+  const identity = forwardedIdentity(authentication, caller);
+  const replace = new Map([...identity.headers, ...call.headers]);
+  const query = (request.url ?? '').indexOf('?');
+  const body = call.edits.length === 0 || call.document === undefined ? call.body : Buffer.from(edited(call.document.text, call.edits));
+  return {
+    method: httpMethod(call),
+    query: query === -1 ? '' : (request.url ?? '').slice(query),
+    headers: requestHeaders(request.rawHeaders, { credential: identity.credential, replace }),
+    body,
+    caller: caller === undefined ? '' : context.sessions.owner(caller),
+  };
+}
+
+function httpMethod(call: Call): 'POST' | 'GET' | 'DELETE' {
+  const { method } = call.request;
+  return method === 'GET' || method === 'DELETE' ? method : 'POST';
+}
+
+function isStream(call: Call): boolean {
+  return call.request.method === 'GET' || call.method === 'subscriptions/listen';
+}
+
+function rules(call: Call): ResponseRules {
+  const { enforcement } = call;
+  const eventId = call.era === 'legacy' ? eventIdSealer(call) : undefined;
+  return {
+    limit: enforcement?.engine.settings.maxResponseBytes ?? MAXIMUM_RESPONSE_BYTES,
+    judgeBody: judgesBody(call),
+    judge: (message, text) => judge(call, message, text),
+    head: (status, headers) => responseFields(call, status, headers),
+    ...(eventId === undefined ? {} : { eventId }),
+    failure: (failure) => upstreamAnswer(call, failure),
+  };
+}
+
+/** Whether the answer, should it be one JSON body, must be seen as a whole before it goes on. Otherwise it streams. */
+function judgesBody(call: Call): boolean {
+  if (call.enforcement?.transparent === true && call.enforcement.bundle.authentication.type !== 'Guard') return false;
+  // Lists are filtered; modern results may ask for input; task ids and request states are sealed.
+  return call.message?.kind === 'request' && (call.era === 'modern' || LISTS.some((list) => list.method === call.method) || sealable(call));
+}
+
+function sealable(call: Call): boolean {
+  if (call.enforcement?.bundle.authentication.type !== 'Guard' || call.message?.kind !== 'request') return false;
+  return call.method.startsWith('tasks/') || call.message.params.text('task') !== undefined;
+}
+
+function responseFields(call: Call, status: number, headers: readonly string[]): ReadonlyMap<string, string> {
+  const fields = new Map(call.answerHeaders());
+  const session = field(headers, 'mcp-session-id');
+  if (session !== undefined && call.caller !== undefined) fields.set('mcp-session-id', call.context.sessions.seal(session, call.caller));
+  if (call.request.method === 'DELETE' && status < 300 && call.upstreamSession !== undefined) {
+    call.context.conversations.ended(`session ${call.upstreamSession}`);
+  }
+  return fields;
+}
+
+function upstreamAnswer(call: Call, failure: UpstreamFailure): Answer {
+  call.outcome = { decision: 'error', code: 'UPSTREAM', cause: failure.cause };
+  call.context.metrics.upstreamFailed(failure.status);
+  return rpcError(failure.status, call.id, failure.status, `Upstream: ${failure.cause}`);
+}
+
+function timeout(call: Call): UpstreamFailure {
+  const limit = call.enforcement?.engine.settings.callTimeoutMs ?? CALL_TIMEOUT;
+  return { status: 504, cause: `the server did not answer within ${limit / 1000} s` };
+}
+
+/** Puts a stream among the open ones, until it ends. */
+function open(call: Call, relay: ResponseRelay): void {
+  const { context, caller, expires } = call;
+  if (caller === undefined) return;
+  const stream: OpenStream = {
+    relay,
+    caller,
+    kinds: listenKinds(call),
+    notification: (kind) => JSON.stringify(listChanged(call, kind)),
+    allowed: (enforcement) =>
+      call.message === undefined ||
+      enforcement.transparent ||
+      enforcement.engine.decide({ caller, method: 'subscriptions/listen' }).effect === 'allow',
+  };
+  context.streams.add(stream);
+  call.hold(() => context.streams.remove(stream));
+  if (expires === undefined) return;
+  // Longer timers than Node can hold end the stream early, which a client survives.
+  const timer = setTimeout(() => relay.close(), Math.min(expires + EXPIRY_GRACE - context.now(), 2 ** 31 - 1));
+  timer.unref();
+  call.hold(() => clearTimeout(timer));
+}
+
+const KINDS: readonly ListKind[] = ['tools', 'prompts', 'resources'];
+
+/** A legacy stream carries every change, a modern one what it asked for. */
+function listenKinds(call: Call): ReadonlySet<ListKind> {
+  if (call.message?.kind !== 'request') return new Set(KINDS);
+  const wanted = call.message.params.read('notifications');
+  return new Set(KINDS.filter((kind) => isObject(wanted) && own(wanted, `${kind}ListChanged`) === true));
+}
+
+function listChanged(call: Call, kind: ListKind): object {
+  const method = `notifications/${kind}/list_changed`;
+  if (call.message?.kind !== 'request') return { jsonrpc: '2.0', method };
+  const subscription = { 'io.modelcontextprotocol/subscriptionId': call.message.id.value };
+  return { jsonrpc: '2.0', method, params: { _meta: subscription } };
+}

@@ -1,0 +1,275 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { Server as SocketServer } from 'node:net';
+import { clientMethod } from '../mcp/policy/method.ts';
+import { Limiter } from '../mcp/policy/limiter.ts';
+import { adminPort } from './admin.ts';
+import { AuditLog } from './audit/log.ts';
+import type { LineWriter } from './audit/sink.ts';
+import { LineSink } from './audit/sink.ts';
+import type { GuardContext } from './context.ts';
+import { Draining, listenForDrain } from './draining.ts';
+import type { Enforcement } from './enforcement.ts';
+import { Enforcements } from './enforcement.ts';
+import { headersFrom } from './headerfiles.ts';
+import { Inventory } from './inventory.ts';
+import type { Log } from './log.ts';
+import { Metrics, OTHER } from './metrics.ts';
+import { KnownObjects } from './objects.ts';
+import { dataPort } from './port.ts';
+import { Tasks } from './seals.ts';
+import { Conversations } from './session/conversations.ts';
+import { Peers } from './session/peers.ts';
+import { randomSealingKey, readSealingKeys, Sealer } from './session/seal.ts';
+import { Sessions } from './session/sessions.ts';
+import type { Settings } from './settings.ts';
+import { Streams } from './streams.ts';
+import { sendThroughUpstream } from './upstream/send.ts';
+import type { Upstream } from './upstream/upstream.ts';
+import { upstreamFor } from './upstream/kinds.ts';
+import type { Watching } from './watch.ts';
+import { watchDirectory } from './watch.ts';
+
+export const VERSION = '0.1.0';
+
+/** The world outside of the guard; tests put their own in. */
+export interface Surroundings {
+  readonly log: Log;
+  readonly audit: LineWriter;
+  readonly now: () => number;
+  readonly random: () => number;
+}
+
+/** Where a started guard listens. */
+export interface Ports {
+  readonly data: number;
+  readonly admin: number;
+  readonly metrics: number;
+}
+
+/**
+ * One guard in front of one server.
+ *
+ * Guarantees: it starts without a valid bundle and refuses everybody until there is one; `stop` lets running calls finish for the time
+ * that is left of draining.
+ */
+export class Guard {
+  readonly #settings: Settings;
+  readonly #surroundings: Surroundings;
+  readonly #enforcements: Enforcements;
+  readonly #context: GuardContext;
+  readonly #limiter: { current: Limiter | undefined } = { current: undefined };
+  readonly #servers: Server[] = [];
+  readonly #watching: Watching[] = [];
+  readonly #sink: LineSink;
+  #control: SocketServer | undefined;
+  #expiry: NodeJS.Timeout | undefined;
+
+  constructor(settings: Settings, surroundings: Surroundings) {
+    this.#settings = settings;
+    this.#surroundings = surroundings;
+    const { now, log } = surroundings;
+    this.#sink = new LineSink(surroundings.audit);
+    this.#enforcements = new Enforcements({
+      bundle: settings.bundle,
+      apiKeys: settings.apiKeys,
+      now,
+      changed: (current, before) => this.#enforce(current, before),
+      rejected: (rejection) => {
+        this.#context.metrics.bundleRefused(rejection.file);
+        log.error('refused a file and kept what was in force', { ...rejection });
+      },
+    });
+    this.#context = this.#build(upstreamFor(settings.upstream, (line) => log.info('server wrote to stderr', { line })));
+  }
+
+  /** Listens on all ports and begins to list the server. */
+  async start(): Promise<Ports> {
+    const { address, dataPort: data, adminPort: admin, metricsPort: metrics, control } = this.#settings;
+    const context = this.#context;
+    this.#enforcements.start();
+    const ports = [
+      await this.#listen(dataPort({ context, unexpected: (error) => this.#surroundings.log.error('a request failed', { error }) }), data),
+      await this.#listen(
+        adminPort({
+          context,
+          rejections: () => this.#enforcements.rejections,
+          awaitServer: this.#settings.awaitServer,
+          version: VERSION,
+        }),
+        admin,
+      ),
+      await this.#listen(metricsServer(context.metrics), metrics),
+    ] as const;
+    if (control !== undefined) this.#control = await listenForDrain(control, () => this.drain());
+    context.inventory.start();
+    this.#surroundings.log.info('started', { address, data: ports[0], admin: ports[1], metrics: ports[2] });
+    return { data: ports[0], admin: ports[1], metrics: ports[2] };
+  }
+
+  /** Begins to drain. Idempotent. */
+  drain(): void {
+    if (this.#context.draining.active) return;
+    this.#surroundings.log.info('began draining', { calls: this.#context.draining.calls, streams: this.#context.streams.size });
+    this.#context.draining.begin();
+  }
+
+  /** Drains, and then ends everything. */
+  async stop(): Promise<void> {
+    this.drain();
+    await this.#context.draining.drained();
+    this.#context.inventory.stop();
+    this.#enforcements.stop();
+    clearTimeout(this.#expiry);
+    for (const watching of this.#watching) watching.close();
+    const closing = this.#servers.map(async (server) => {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    });
+    this.#control?.close();
+    await Promise.all(closing);
+    await this.#context.peers?.close();
+    await this.#context.upstream.close();
+    await this.#sink.flushed();
+  }
+
+  async #listen(server: Server, port: number): Promise<number> {
+    this.#servers.push(server);
+    server.listen(port, this.#settings.address);
+    await once(server, 'listening');
+    const address = server.address();
+    return typeof address === 'object' && address !== null ? address.port : port;
+  }
+
+  #enforce(current: Enforcement, before: Enforcement | undefined): void {
+    const { limits } = current.engine;
+    const limiter = this.#limiter.current;
+    if (limiter === undefined) {
+      this.#limiter.current = new Limiter(limits, { now: () => performance.now(), replicas: current.replicas });
+    } else {
+      limiter.reconfigure(limits, current.replicas);
+    }
+    this.#announce(current, before);
+    if (before?.digest !== current.digest) this.#surroundings.log.info('put a bundle in force', { digest: current.digest });
+    this.#watchExpiry(current);
+  }
+
+  /** Tells open streams what has changed for them. */
+  #announce(current: Enforcement, before: Enforcement | undefined): void {
+    const { streams, objects } = this.#context;
+    streams.enforce(current, (caller, enforcement) => objects.sight(caller, enforcement), before);
+  }
+
+  /** A rule that ends changes lists without a change of the bundle. */
+  #watchExpiry(current: Enforcement): void {
+    clearTimeout(this.#expiry);
+    const instant = current.engine.nextExpiry();
+    if (instant === undefined) return;
+    const wait = Math.min(instant + 1 - this.#surroundings.now(), MAXIMUM_TIMER);
+    this.#expiry = setTimeout(() => {
+      this.#context.streams.announce();
+      this.#watchExpiry(current);
+    }, wait);
+    this.#expiry.unref();
+  }
+
+  #build(upstream: Upstream): GuardContext {
+    const settings = this.#settings;
+    const { now, random, log } = this.#surroundings;
+    const enforcement = (): Enforcement | undefined => this.#enforcements.current;
+    const boot = randomUUID();
+    const sealer = this.#sealer();
+    const streams = new Streams();
+    const draining = new Draining(settings.drain, () => streams.closeAll());
+    const audit = new AuditLog(this.#sink, now);
+    const inventory = new Inventory({
+      target: { url: new URL('http://localhost/mcp'), send: sendThroughUpstream(upstream), headers: this.#verificationHeaders() },
+      interval: settings.verification.interval,
+      timeout: settings.verification.timeout,
+      now,
+      random,
+      listed: (result, changed) => {
+        const level = result.outcome === 'Verified' || result.outcome === 'AuthenticationRequired' ? 'debug' : 'warn';
+        log[level]('listed the server', { outcome: result.outcome, message: result.message, changed });
+      },
+    });
+    return {
+      path: settings.path,
+      boot,
+      upstream,
+      enforcement,
+      limiter: () => (this.#limiter.current ??= new Limiter(NO_LIMITS, { now: () => performance.now(), replicas: 1 })),
+      inventory,
+      objects: new KnownObjects(() => inventory.listing),
+      sealer,
+      sessions: new Sessions({
+        sealer,
+        boot,
+        address: settings.podAddress,
+        serverUid: () => enforcement()?.bundle.server.uid ?? '',
+      }),
+      conversations: new Conversations(),
+      tasks: new Tasks(),
+      peers: settings.podAddress === undefined ? undefined : new Peers({ sealer, port: settings.dataPort, path: settings.path, now }),
+      streams,
+      draining,
+      audit,
+      metrics: new Metrics({
+        calls: () => draining.calls,
+        streams: () => streams.size,
+        auditMissing: () => audit.missing,
+        knownTools: () => inventory.listing.tools.size,
+      }),
+      now,
+      newId: randomUUID,
+      methodLabel: (method) => (clientMethod(method) === undefined && !HTTP_METHODS.has(method) ? OTHER : method),
+      versionLabel: (version) => (version === undefined ? '' : /^20\d\d-[01]\d-[0-3]\d$/.test(version) ? version : OTHER),
+    };
+  }
+
+  #verificationHeaders(): Readonly<Record<string, string>> {
+    const { headers } = this.#settings.verification;
+    return headers === undefined ? {} : Object.fromEntries(headersFrom(headers));
+  }
+
+  #sealer(): Sealer {
+    const directory = this.#settings.sealingKeys;
+    if (directory === undefined) {
+      const key = randomSealingKey();
+      return new Sealer(() => [key]);
+    }
+    let keys = readSealingKeys(directory);
+    this.#watching.push(
+      watchDirectory(directory, () => {
+        try {
+          keys = readSealingKeys(directory);
+        } catch (error) {
+          this.#surroundings.log.error('kept the sealing keys, as the new ones cannot be read', { error });
+        }
+      }),
+    );
+    return new Sealer(() => keys);
+  }
+}
+
+const HTTP_METHODS = new Set(['GET', 'POST', 'DELETE', 'response']);
+const NO_LIMITS = { rates: [], concurrency: {}, shadow: { rates: [], concurrency: {} } };
+/** What a timer of Node can wait, milliseconds. */
+const MAXIMUM_TIMER = 2 ** 31 - 1;
+
+function metricsServer(metrics: Metrics): Server {
+  return createServer((request, response) => {
+    if (request.url !== '/metrics') {
+      response.writeHead(404).end();
+      return;
+    }
+    void metrics.text().then((text) => {
+      response.writeHead(200, { 'content-type': metrics.contentType });
+      response.end(text);
+    });
+  });
+}
