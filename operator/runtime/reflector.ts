@@ -6,7 +6,7 @@ import { Backoff } from './backoff.ts';
 import type { ObjectStore } from './store.ts';
 
 export interface ReflectorOptions<T extends KubeObject> {
-  readonly client: Client;
+  readonly client: Pick<Client, 'list' | 'watch'>;
   readonly resource: Resource<T>;
   readonly store: ObjectStore<T>;
   /** One namespace; all of them when absent. */
