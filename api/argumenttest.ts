@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { rules, saying } from './schema/markers.ts';
 import type { Plain } from './schema/plain.ts';
 
-const oneOf = (...operators: readonly string[]) => `self.operator in [${operators.map((operator) => `'${operator}'`).join(', ')}]`;
+const oneOf = (...operators: readonly string[]) => `(self.operator in [${operators.map((operator) => `'${operator}'`).join(', ')}])`;
 
 const EQUALITY = oneOf('Equals', 'NotEquals');
 const TEXT = oneOf('Prefix', 'Glob', 'Matches');
@@ -19,7 +19,7 @@ export const JSONPointer = z
 /** Which operands belong to which operator; said once, since class exceptions have the same. */
 const operandRules = rules(
   {
-    rule: `has(self.value) ? (${EQUALITY} || ${TEXT}) : !(${TEXT})`,
+    rule: `has(self.value) ? (${EQUALITY} || ${TEXT}) : !${TEXT}`,
     message: 'Prefix, Glob and Matches take value; Equals and NotEquals may; the other operators do not',
   },
   {
@@ -41,8 +41,7 @@ const operandRules = rules(
   {
     // A pattern that RE2 does not take makes `matches` fail whatever the text, and with it the rule.
     rule: "self.operator != 'Matches' || !has(self.value) || [true, false].exists(x, x == ''.matches(self.value))",
-    message: 'must be an RE2 expression: no look-around, no back-references',
-    fieldPath: '.value',
+    message: 'value must be an RE2 expression: no look-around, no back-references',
   },
 );
 
