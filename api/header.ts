@@ -8,7 +8,7 @@ import type { Plain } from './schema/plain.ts';
 export const HTTPHeader = z
   .object({
     name: HeaderName.describe('Name of the header.'),
-    value: z.string().max(8192).optional().describe('Value; visible to everybody who may read this object.'),
+    value: z.string().max(8192).optional().describe('Value; visible to everybody who may read this object. Default: valueFrom.'),
     valueFrom: z
       .object({
         secretKeyRef: SecretKeySelector.optional().describe('A key of a Secret. Mounted where it is needed; the operator never reads it.'),

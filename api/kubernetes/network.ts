@@ -16,7 +16,7 @@ export const NetworkPolicyPeer = z
     ipBlock: z
       .object({
         cidr: CIDR.describe('Address range.'),
-        except: z.array(CIDR).max(64).optional().describe('Ranges inside it that are left out.'),
+        except: z.array(CIDR).max(64).optional().describe('Ranges inside it that are left out. Default: none.'),
       })
       .optional()
       .describe('Addresses; excludes the other two.'),

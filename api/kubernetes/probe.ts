@@ -14,7 +14,7 @@ export const Probe = z
   .object({
     exec: z
       .object({
-        command: z.array(z.string().max(4096)).max(64).optional().describe('Command and arguments, without a shell.'),
+        command: z.array(z.string().max(4096)).max(64).optional().describe('Command and arguments, without a shell. Default: none.'),
       })
       .optional()
       .describe('Runs a command in the container; exit code 0 is success.'),
@@ -24,7 +24,7 @@ export const Probe = z
         path: z.string().max(1024).optional().describe('Default: /.'),
         host: z.string().max(253).optional().describe('Default: the address of the pod.'),
         scheme: z.enum(['HTTP', 'HTTPS']).optional().describe('Default: HTTP.'),
-        httpHeaders: z.array(HTTPHeader).max(32).optional().describe('Headers to send.'),
+        httpHeaders: z.array(HTTPHeader).max(32).optional().describe('Headers to send. Default: none.'),
       })
       .optional()
       .describe('Sends a GET; a status from 200 to 399 is success.'),

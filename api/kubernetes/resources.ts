@@ -6,8 +6,8 @@ const ResourceList = z.record(z.string(), Quantity).meta({ maxProperties: 32 });
 
 /** `core/v1.ResourceRequirements`. */
 export const ResourceRequirements = z.object({
-  requests: ResourceList.optional().describe('What the scheduler sets aside.'),
-  limits: ResourceList.optional().describe('What the container may use at most.'),
+  requests: ResourceList.optional().describe("What the scheduler sets aside. Default: the operator's."),
+  limits: ResourceList.optional().describe("What the container may use at most. Default: the operator's."),
   claims: z
     .array(
       z.object({
@@ -18,5 +18,5 @@ export const ResourceRequirements = z.object({
     .max(16)
     .meta(listMap('name'))
     .optional()
-    .describe('Dynamic resource claims that the container uses.'),
+    .describe('Dynamic resource claims that the container uses. Default: none.'),
 });

@@ -21,7 +21,7 @@ export const TopologySpreadConstraint = z.object({
   maxSkew: z.int32().min(1).describe('By how many pods two domains may differ.'),
   whenUnsatisfiable: z.enum(['DoNotSchedule', 'ScheduleAnyway']).describe('What happens when it cannot be kept.'),
   labelSelector: LabelSelector.optional().describe('Pods that are counted. Default: the pods of this server.'),
-  matchLabelKeys: LabelKeys.optional().describe('Labels whose values are taken from the pod itself.'),
+  matchLabelKeys: LabelKeys.optional().describe('Labels whose values are taken from the pod itself. Default: none.'),
   minDomains: z.int32().min(1).optional().describe('Least number of domains. Default: 1.'),
   nodeAffinityPolicy: z.enum(['Honor', 'Ignore']).optional().describe('Default: Honor.'),
   nodeTaintsPolicy: z.enum(['Honor', 'Ignore']).optional().describe('Default: Ignore.'),
@@ -43,8 +43,8 @@ const NodeSelectorTerm = z
 const PodAffinityTerm = z.object({
   topologyKey: TopologyKey,
   labelSelector: LabelSelector.optional().describe('The other pods. Default: none.'),
-  matchLabelKeys: LabelKeys.optional().describe('Labels that must equal those of the pod.'),
-  mismatchLabelKeys: LabelKeys.optional().describe('Labels that must differ from those of the pod.'),
+  matchLabelKeys: LabelKeys.optional().describe('Labels that must equal those of the pod. Default: none.'),
+  mismatchLabelKeys: LabelKeys.optional().describe('Labels that must differ from those of the pod. Default: none.'),
   namespaces: z.array(z.string()).max(64).optional().describe('Namespaces of the other pods. Default: this one.'),
   namespaceSelector: LabelSelector.optional().describe('The same by label.'),
 });

@@ -4,7 +4,7 @@ import { listMap, rules } from '../schema/markers.ts';
 const ID = z.int().min(0).max(2_147_483_647);
 
 const LocalhostProfile = {
-  localhostProfile: z.string().max(1024).optional().describe('Profile on the node, for type Localhost.'),
+  localhostProfile: z.string().max(1024).optional().describe('Profile on the node, for type Localhost. Default: none.'),
 };
 
 const localhost = rules({
@@ -20,15 +20,15 @@ const AppArmorProfile = z
   .meta(localhost);
 
 const SELinuxOptions = z.object({
-  level: z.string().max(253).optional().describe('SELinux level.'),
-  role: z.string().max(253).optional().describe('SELinux role.'),
-  type: z.string().max(253).optional().describe('SELinux type.'),
-  user: z.string().max(253).optional().describe('SELinux user.'),
+  level: z.string().max(253).optional().describe('Default: as the runtime labels containers.'),
+  role: z.string().max(253).optional().describe('Default: as the runtime labels containers.'),
+  type: z.string().max(253).optional().describe('Default: as the runtime labels containers.'),
+  user: z.string().max(253).optional().describe('Default: as the runtime labels containers.'),
 });
 
 const WindowsSecurityContextOptions = z.object({
-  gmsaCredentialSpec: z.string().max(65_536).optional().describe('GMSA credential spec, inline.'),
-  gmsaCredentialSpecName: z.string().max(253).optional().describe('Name of a GMSA credential spec.'),
+  gmsaCredentialSpec: z.string().max(65_536).optional().describe('GMSA credential spec, inline. Default: none.'),
+  gmsaCredentialSpecName: z.string().max(253).optional().describe('Name of a GMSA credential spec. Default: none.'),
   hostProcess: z.boolean().optional().describe('Whether to run as a host process. Default: false.'),
   runAsUserName: z.string().max(512).optional().describe('Windows user. Default: that of the image.'),
 });

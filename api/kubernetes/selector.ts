@@ -4,7 +4,7 @@ import { mapAtomic } from '../schema/markers.ts';
 const Requirement = z.object({
   key: z.string().describe('Label key.'),
   operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']).describe('How the value is compared.'),
-  values: z.array(z.string()).max(64).optional().describe('Values for In and NotIn; empty for the others.'),
+  values: z.array(z.string()).max(64).optional().describe('Values for In and NotIn. Default: none.'),
 });
 
 /** `meta/v1.LabelSelector`. Empty selects everything. */
@@ -14,7 +14,7 @@ export const LabelSelector = z
       .record(z.string(), z.string())
       .meta({ maxProperties: 64 })
       .optional()
-      .describe('Labels that must all have these values.'),
-    matchExpressions: z.array(Requirement).max(64).optional().describe('Requirements that must all hold.'),
+      .describe('Labels that must all have these values. Default: any.'),
+    matchExpressions: z.array(Requirement).max(64).optional().describe('Requirements that must all hold. Default: none.'),
   })
   .meta(mapAtomic);

@@ -65,7 +65,7 @@ const VolumeProjection = z.object({
         )
         .max(64)
         .optional()
-        .describe('Files.'),
+        .describe('Files. Default: none.'),
     })
     .optional()
     .describe('Fields of the pod.'),
@@ -77,12 +77,12 @@ const VolumeProjection = z.object({
     })
     .optional()
     .describe("A token of the pod's ServiceAccount."),
-  clusterTrustBundle: z.record(z.string(), z.unknown()).optional().describe('As in Kubernetes.'),
-  podCertificate: z.record(z.string(), z.unknown()).optional().describe('As in Kubernetes.'),
+  clusterTrustBundle: z.record(z.string(), z.unknown()).optional().describe('As in Kubernetes. Default: none.'),
+  podCertificate: z.record(z.string(), z.unknown()).optional().describe('As in Kubernetes. Default: none.'),
 });
 
 /** `core/v1.ProjectedVolumeSource`. */
 export const ProjectedVolumeSource = z.object({
-  sources: z.array(VolumeProjection).max(32).optional().describe('What is put together.'),
+  sources: z.array(VolumeProjection).max(32).optional().describe('What is put together. Default: nothing.'),
   defaultMode,
 });

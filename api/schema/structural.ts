@@ -84,6 +84,7 @@ interface Check {
 /** What this file reads of a zod definition. The last three are those of `z.iso.datetime()`. */
 interface Definition {
   readonly type: string;
+  readonly keyType?: { readonly _zod: { readonly def: { readonly type: string; readonly checks?: readonly unknown[] } } };
   readonly checks?: unknown;
   readonly offset?: unknown;
   readonly local?: unknown;
@@ -92,6 +93,9 @@ interface Definition {
 
 function refuseWhatIsLost(def: Definition, path: Path): void {
   if (isKey(REFUSED, def.type)) throw new SchemaError(path, REFUSED[def.type]);
+  if (def.keyType !== undefined && (def.keyType._zod.def.type !== 'string' || def.keyType._zod.def.checks !== undefined)) {
+    throw new SchemaError(path, 'the keys of a map are not checked: write z.string() and a CEL rule');
+  }
   if ('offset' in def && (def.offset !== true || def.local === true || def.precision !== null)) {
     throw new SchemaError(path, 'the API server takes every RFC 3339 time: write z.iso.datetime({ offset: true })');
   }
