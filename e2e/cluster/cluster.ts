@@ -5,10 +5,12 @@ import { dns, metricsServer } from './addons.ts';
 import { addresses } from './addresses.ts';
 import { binaries } from './binaries.ts';
 import type { BinaryName, Progress } from './binaries.ts';
+import { saveArtifacts } from './artifacts.ts';
 import { createCgroup, removeCgroup } from './cgroups.ts';
+import { compact } from './compaction.ts';
 import { Component } from './component.ts';
 import type { Place } from './component.ts';
-import { apiServer, controllerManager, createCredentials, etcd, scheduler } from './control-plane.ts';
+import { apiServer, controllerManager, createCredentials, etcd, etcdSocket, scheduler } from './control-plane.ts';
 import type { Blueprint, Credentials } from './control-plane.ts';
 import { claimInstance, removeInstance } from './instance.ts';
 import type { Instance, InstanceState } from './instance.ts';
@@ -17,8 +19,10 @@ import { connectNetwork, disconnectNetwork, setCable } from './network.ts';
 import { cgroupName, containerd, createNodeFolder, importImage, insideNode, kubelet, kubeProxy, nodeIsSetUp, nodeProcess } from './node.ts';
 import { thisMachine } from './place.ts';
 import { freePort } from './ports.ts';
+import { ensurePrerequisites } from './prerequisites.ts';
 import { tryRun } from './run.ts';
 import type { RunResult } from './run.ts';
+import { stopOnSignal } from './signals.ts';
 
 export interface ClusterOptions {
   /** Name of cluster, node and kubeconfig context. Several clusters may have the same. Default `test`. */
@@ -59,6 +63,11 @@ export interface Cluster extends AsyncDisposable {
   loadImage(archive: string): Promise<string[]>;
   /** Runs a program of this machine in the network of the node, from where pods and Services are reached. */
   exec(command: readonly [string, ...string[]]): Promise<RunResult>;
+  /** Copies logs of components and pods, and lists of pods and events, to a folder, for whoever looks into a failed test. */
+  saveArtifacts(target: string): Promise<void>;
+  /** Makes etcd forget old revisions: continuing an old list is answered with 410 from then on. */
+  compactEtcd(): Promise<void>;
+  /** Ends everything at once and leaves nothing. May be called again. */
   stop(): Promise<void>;
 }
 
@@ -87,18 +96,26 @@ export function programsOf(options: ClusterOptions): BinaryName[] {
 /** Brings up a real cluster and returns when it is ready: the API server answers and, unless `controlPlaneOnly`, the node takes pods. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const withNode = options.controlPlaneOnly !== true;
-  const programs = (await binaries(programsOf(options), options.progress ?? (() => undefined))) as Programs;
+  const { progress = () => undefined } = options;
+  await ensurePrerequisites(programsOf(options), withNode, progress);
+  const programs = (await binaries(programsOf(options), progress)) as Programs;
   const instance = await claimInstance(options.name ?? 'test', withNode, clearOutside);
+  const forget = stopOnSignal(() => removeInstance(instance, clearOutside));
+  const stop = (): Promise<void> => {
+    forget();
+    return removeInstance(instance, clearOutside);
+  };
   const builder = new Builder(instance, options, programs);
   try {
     await (withNode ? builder.startNode() : builder.startControlPlane());
-    const cluster = await builder.cluster();
+    const cluster = await builder.cluster(stop);
     if (options.detached === true) {
       instance.disown();
+      forget();
     }
     return cluster;
   } catch (error) {
-    await removeInstance(instance, clearOutside);
+    await stop();
     throw error;
   }
 }
@@ -160,14 +177,13 @@ class Builder {
     }
   }
 
-  async cluster(): Promise<Cluster> {
+  async cluster(stop: () => Promise<void>): Promise<Cluster> {
     const [plan, credentials, node] = [this.#plan, this.#credentials, this.#node];
     if (plan === undefined || credentials === undefined) {
       throw new Error('The cluster was not started');
     }
     const { server, authority, user } = credentials.admin;
     const { name, id, folder } = plan;
-    const stop = (): Promise<void> => removeInstance(this.#instance, clearOutside);
     return {
       name,
       id,
@@ -183,6 +199,8 @@ class Builder {
       loadImage: (archive) =>
         node === undefined ? Promise.reject(new Error(`Cluster ${id} has no node to load images into`)) : importImage(node.pid, archive),
       exec: (command) => tryRun(node === undefined ? command : ['nsenter', `--net=/proc/${node.pid}/ns/net`, '--', ...command]),
+      saveArtifacts: (target) => saveArtifacts(folder, credentials.admin, target),
+      compactEtcd: () => compact(etcdSocket(plan)),
       stop,
       [Symbol.asyncDispose]: stop,
     };

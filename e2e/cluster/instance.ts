@@ -78,9 +78,13 @@ export function openInstance(folder: string): Instance | undefined {
   return existsSync(path) ? new Instance(folder, JSON.parse(readFileSync(path, 'utf8')) as InstanceState) : undefined;
 }
 
-/** Ends all processes of a cluster and removes everything it left. */
-export async function removeInstance(instance: Instance, clearOutside: ClearOutside): Promise<void> {
-  await clear(instance.folder, instance.state, clearOutside);
+/** Ends all processes of a cluster and removes everything it left. Does nothing when that was done, even if others use its addresses by now. */
+export async function removeInstance({ folder }: Instance, clearOutside: ClearOutside): Promise<void> {
+  await using _ = await lock('clusters');
+  const state = await readState(folder);
+  if (state !== undefined) {
+    await clear(folder, state, clearOutside);
+  }
 }
 
 export function isLive(state: InstanceState): boolean {

@@ -1,5 +1,5 @@
-import { writeFile } from 'node:fs/promises';
-import { stringify } from 'yaml';
+import { readFile, writeFile } from 'node:fs/promises';
+import { parse, stringify } from 'yaml';
 import type { KeyPair } from './pki.ts';
 
 export interface KubeconfigParts {
@@ -25,6 +25,13 @@ export function kubeconfig({ name, server, authority, user }: KubeconfigParts): 
 export async function writeKubeconfig(path: string, parts: KubeconfigParts): Promise<string> {
   await writeFile(path, kubeconfig(parts), { mode: 0o600 });
   return path;
+}
+
+/** URL of the API server that a kubeconfig of one cluster names; undefined when there is no such file. */
+export async function serverOf(path: string): Promise<string | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  const config = text === undefined ? undefined : (parse(text) as { clusters: { cluster: { server: string } }[] });
+  return config?.clusters[0]?.cluster.server;
 }
 
 function base64(text: string): string {

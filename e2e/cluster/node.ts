@@ -13,7 +13,7 @@ import { executable, thisMachine } from './place.ts';
 import { run, tryRun } from './run.ts';
 
 const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
-const CNI_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni'];
+const CNI_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni'] as const;
 
 /**
  * The first process of a node: it owns namespaces of processes, mounts and network, in which everything else of the cluster runs.
@@ -232,17 +232,12 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         BinaryName = "${executable('runc') ?? 'runc'}"
         SystemdCgroup = false
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "${cniFolder()}"
+    bin_dir = "${cniFolder() ?? CNI_FOLDERS[0]}"
     conf_dir = "${join(own, 'cni')}"
 `;
 }
 
-/** Where the system keeps its CNI plugins. @throws Error when it has none */
-export function cniFolder(): string {
-  for (const folder of CNI_FOLDERS) {
-    if (existsSync(join(folder, 'ptp'))) {
-      return folder;
-    }
-  }
-  throw new Error(`No CNI plugins in ${CNI_FOLDERS.join(', ')}`);
+/** Where the system keeps its CNI plugins, if it has them. */
+export function cniFolder(): string | undefined {
+  return CNI_FOLDERS.find((folder) => existsSync(join(folder, 'ptp')));
 }
