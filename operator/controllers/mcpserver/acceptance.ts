@@ -22,6 +22,8 @@ export interface AcceptanceInput {
   readonly grantable: readonly PolicyRule[] | undefined;
   /** ClusterRoles that may be named. */
   readonly grantableClusterRoles: readonly string[];
+  /** Namespaces that this operator works in; all when empty. */
+  readonly namespaces: readonly string[];
 }
 
 type Check = (input: AcceptanceInput) => Violation | undefined;
@@ -87,6 +89,17 @@ const clusterRolesAllowed: Check = ({ server: { spec }, grantableClusterRoles })
       };
 };
 
+const withinNamespaces: Check = ({ server: { spec }, namespaces }) => {
+  const outside =
+    namespaces.length === 0 ? undefined : (spec.kubernetesAccess?.namespaces ?? []).find((name) => !namespaces.includes(name));
+  return outside === undefined
+    ? undefined
+    : {
+        reason: 'AccessNotGrantable',
+        message: `spec.kubernetesAccess.namespaces: this operator does not work in namespace ${outside}, only in ${namespaces.join(', ')}`,
+      };
+};
+
 const rulesCovered: Check = ({ server: { spec }, grantable }) => {
   const rules = spec.kubernetesAccess?.rules ?? [];
   const missing = firstUncovered(rules, grantable ?? []);
@@ -120,6 +133,7 @@ const checks: readonly Check[] = [
   fieldsProtected,
   mountsReserved,
   clusterRolesAllowed,
+  withinNamespaces,
   rulesCovered,
   referencesExist,
 ];

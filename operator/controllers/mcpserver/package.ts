@@ -56,7 +56,8 @@ if command -v uv >/dev/null 2>&1; then
   uv pip install --quiet --no-cache --python ${PACKAGE_PATH}/venv/bin/python -- "$PACKAGE"
 else
   python3 -m venv ${PACKAGE_PATH}/venv
-  PIP_INDEX_URL="\${PIP_INDEX_URL:-\${UV_INDEX_URL:-https://pypi.org/simple}}" ${PACKAGE_PATH}/venv/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check -- "$PACKAGE"
+  if [ -n "\${UV_INDEX_URL:-}" ]; then export PIP_INDEX_URL="$UV_INDEX_URL"; fi
+  ${PACKAGE_PATH}/venv/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check -- "$PACKAGE"
 fi
 if [ ! -x "${PACKAGE_PATH}/venv/bin/$PROGRAM" ]; then
   echo "$PACKAGE has no console script $PROGRAM; set package.pypi.entrypoint to one of:" >&2

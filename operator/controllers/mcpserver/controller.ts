@@ -1,0 +1,240 @@
+import { Annotation, FIELD_MANAGER } from '../../../api/group.ts';
+import type { MCPServer } from '../../../api/mcpserver.ts';
+import { type Key, keyOf, type KubeObject } from '../../kube/object.ts';
+import {
+  ClusterRoleBindings,
+  ClusterRoles,
+  ConfigMaps,
+  Deployments,
+  HorizontalPodAutoscalers,
+  HTTPRoutes,
+  Ingresses,
+  NetworkPolicies,
+  PodDisruptionBudgets,
+  PodMonitors,
+  RoleBindings,
+  Roles,
+  ServiceAccounts,
+  Services,
+} from '../../kube/resources.ts';
+import type { ConfigMap, Deployment } from '../../kube/wire.ts';
+import { type AnyChildKind, type ChildKind, Children } from '../../runtime/children.ts';
+import type { Manager } from '../../runtime/manager.ts';
+import { handOverReplicas } from '../../runtime/replicas.ts';
+import { Channel, changed, mapped, owned, primary, type Source, whenServed } from '../../runtime/source.ts';
+import { StatusWriter } from '../../runtime/status.ts';
+import type { Change, Store } from '../../runtime/store.ts';
+import { ConfigContents } from './configcontents.ts';
+import { deployment } from './deployment.ts';
+import type { ChildInput, ChildSettings } from './input.ts';
+import { ownerOfClusterName } from './names.ts';
+import type { Prober } from './prober.ts';
+import { MCPServerReconciler } from './reconciler.ts';
+import { type Reference, references } from './references.ts';
+import { ReferenceRollouts } from './rollouts.ts';
+import { By, MCPServers, podOfEvent, referenceKey, serverOfPod, type Stores, watchStores } from './stores.ts';
+import { isToolList } from './tools.ts';
+import { systemClock, Verifier, type VerifierOptions } from './verifier.ts';
+
+export interface ControllerSettings extends ChildSettings {
+  /** ClusterRoles that `kubernetesAccess.clusterRoles` may name. */
+  readonly grantableClusterRoles: readonly string[];
+  /** Whether Secrets are watched, by their metadata. */
+  readonly secretRotation: boolean;
+  /** Those that are watched; all when empty. */
+  readonly namespaces: readonly string[];
+  /** Reconciles at a time. */
+  readonly workers: number;
+  /** Verifications at a time. */
+  readonly verifications: number;
+}
+
+export interface ControllerParts {
+  readonly manager: Manager;
+  readonly prober: Prober;
+  readonly settings: ControllerSettings;
+  /** For metrics. */
+  readonly onVerified?: VerifierOptions['onVerified'];
+  readonly onVerifierError: VerifierOptions['onError'];
+}
+
+/** Adds everything about MCPServers to a manager. Returns what the tests look into. */
+export function addMCPServerController({ manager, prober, settings, onVerified, onVerifierError }: ControllerParts): {
+  readonly stores: Stores;
+  readonly verifier: Verifier;
+} {
+  const { client } = manager;
+  const referencesOf = referenceFinder(settings);
+  const stores = watchStores(manager, {
+    secretRotation: settings.secretRotation,
+    clusterRoles: settings.grantableClusterRoles,
+    referenceKeys: (server) => referencesOf(server).map(({ kind, name }) => referenceKey(kind, server.metadata.namespace ?? '', name)),
+  });
+  const verified = new Channel();
+  const verifier = new Verifier({
+    clock: systemClock,
+    random: Math.random,
+    concurrency: settings.verifications,
+    onResult: (key) => verified.wake(key),
+    onError: onVerifierError,
+    ...(onVerified !== undefined && { onVerified }),
+  });
+  const contents = new ConfigContents(client);
+  stores.existing.ConfigMap.subscribe(({ key, new: next }) => {
+    if (next === undefined) contents.forget(key);
+  });
+  manager.controller({
+    name: 'mcpserver',
+    workers: settings.workers,
+    keys: () => stores.servers.keys(),
+    sources: sources(stores, verified),
+    reconciler: new MCPServerReconciler({
+      client,
+      stores,
+      children: new Children({
+        client,
+        fieldManager: FIELD_MANAGER,
+        annotation: Annotation.AppliedDigest,
+        kinds: childKinds(stores, verifier),
+      }),
+      statuses: new StatusWriter({ client, resource: MCPServers, store: stores.servers, fieldManager: FIELD_MANAGER }),
+      events: manager.events,
+      contents,
+      rollouts: new ReferenceRollouts(() => performance.now()),
+      verifier,
+      prober,
+      settings,
+      referencesOf,
+      now: () => new Date(),
+    }),
+  });
+  manager.add({ name: 'verifier', start: () => Promise.resolve(), stop: () => Promise.resolve(verifier.stop()) });
+  return { stores, verifier };
+}
+
+/** What the pods of a server refer to, worked out once per version of it. */
+function referenceFinder(settings: ChildSettings): (server: MCPServer) => readonly Reference[] {
+  const known = new WeakMap<MCPServer, readonly Reference[]>();
+  return (server) => {
+    const found = known.get(server) ?? references(podOf(server, settings), server.metadata.name);
+    known.set(server, found);
+    return found;
+  };
+}
+
+const podOf = (server: MCPServer, settings: ChildSettings) =>
+  deployment(inputFor(server, settings))?.spec?.template.spec ?? { containers: [] };
+
+/** What references do not depend on is left out. */
+const inputFor = (server: MCPServer, settings: ChildSettings): ChildInput => ({
+  server,
+  settings,
+  configDigest: undefined,
+  replicas: undefined,
+  apiServer: { clusterIPs: [], servicePort: 443, endpoints: [] },
+  has: { httpRoutes: false, podMonitors: false },
+});
+
+function childKinds(stores: Stores, verifier: Verifier): AnyChildKind[] {
+  const deployments: ChildKind<Deployment> = {
+    resource: Deployments,
+    store: stores.deployments,
+    beforeApply: async (live, desired, { client, signal }) => {
+      if ((desired as Deployment).spec?.replicas !== undefined) return;
+      const minReplicas = stores.servers.get(keyOf(live.metadata))?.spec.autoscaling?.minReplicas ?? 1;
+      await handOverReplicas(live, { client, resource: Deployments, fieldManager: FIELD_MANAGER, minReplicas, signal });
+    },
+  };
+  const configMaps: ChildKind<ConfigMap> = {
+    resource: ConfigMaps,
+    store: stores.configMaps,
+    exact: ['data'],
+    // An inventory stays until this process has one of its own to compare it with.
+    mayPrune: (configMap) => {
+      const [key] = serverOfPod(configMap);
+      return (
+        key === undefined ||
+        !isToolList(stores.servers.get(key)?.metadata.name ?? '', configMap.metadata.name) ||
+        verifier.result(key)?.inventory !== undefined
+      );
+    },
+  };
+  return [
+    deployments,
+    configMaps,
+    { resource: Services, store: stores.services },
+    { resource: ServiceAccounts, store: stores.serviceAccounts },
+    { resource: Roles, store: stores.roles, exact: ['rules'] },
+    { resource: RoleBindings, store: stores.roleBindings, exact: ['subjects'] },
+    { resource: ClusterRoles, store: stores.clusterRoles, exact: ['rules'] },
+    { resource: ClusterRoleBindings, store: stores.clusterRoleBindings, exact: ['subjects'] },
+    { resource: HorizontalPodAutoscalers, store: stores.autoscalers },
+    { resource: PodDisruptionBudgets, store: stores.disruptionBudgets },
+    { resource: NetworkPolicies, store: stores.networkPolicies, exact: ['spec'] },
+    { resource: Ingresses, store: stores.ingresses },
+    { resource: HTTPRoutes, store: stores.httpRoutes },
+    { resource: PodMonitors, store: stores.podMonitors },
+  ] as AnyChildKind[];
+}
+
+/** Everything that can change what a server's children or status should be. */
+function sources(stores: Stores, verified: Channel): Source[] {
+  const { servers, existing, pods } = stores;
+  const all = () => servers.keys();
+  const withAccess = () =>
+    [...servers.values()].filter(({ spec }) => spec.kubernetesAccess !== undefined).map(({ metadata }) => keyOf(metadata));
+  const referring = (kind: string) => (object: KubeObject) =>
+    servers
+      .by(By.Reference, referenceKey(kind, object.metadata.namespace ?? '', object.metadata.name))
+      .map(({ metadata }) => keyOf(metadata));
+  const ownedKinds: readonly Store[] = [
+    stores.deployments,
+    stores.services,
+    stores.serviceAccounts,
+    stores.configMaps,
+    stores.roles,
+    stores.roleBindings,
+    stores.autoscalers,
+    stores.disruptionBudgets,
+    stores.networkPolicies,
+    stores.ingresses,
+    stores.httpRoutes,
+    stores.podMonitors,
+  ];
+  const foreign: readonly Store[] = [stores.roles, stores.roleBindings, stores.clusterRoles, stores.clusterRoleBindings];
+  return [
+    primary(servers),
+    verified,
+    ...ownedKinds.map((store) => owned(store, 'MCPServer')),
+    // Those without an owner reference say in their name whose they are; one whose reference was removed says it in its label.
+    ...foreign.map((store) => mapped(store, ownerByName, byOthers)),
+    ...ownedKinds.map((store) => mapped(store, withoutOwner, byOthers)),
+    mapped(pods, serverOfPod),
+    mapped(stores.warnings, (event) => podOfEvent(event).flatMap((key) => serversOf(pods.get(key)))),
+    ...(['ConfigMap', 'PersistentVolumeClaim', 'ServiceAccount', 'Secret'] as const).flatMap((kind) => {
+      const store = existing[kind];
+      return store === undefined ? [] : [mapped(store, referring(kind), notInitial)];
+    }),
+    ...[stores.grantable, ...stores.bindable.values()].map((store) => mapped(store as Store, withAccess, notInitial)),
+    mapped(stores.apiServerService, withAccess, notInitial),
+    mapped(stores.apiServerEndpoints, withAccess, notInitial),
+    whenServed(stores.httpRoutes, all),
+    whenServed(stores.podMonitors, all),
+  ];
+}
+
+const serversOf = (pod: KubeObject | undefined): readonly Key[] => (pod === undefined ? [] : serverOfPod(pod));
+
+const ownerByName = ({ metadata }: KubeObject): readonly Key[] => {
+  const owner = ownerOfClusterName(metadata.name);
+  return owner === undefined ? [] : [keyOf(owner)];
+};
+
+const withoutOwner = (object: KubeObject): readonly Key[] =>
+  (object.metadata.ownerReferences ?? []).length === 0 && ownerByName(object).length === 0 ? serverOfPod(object) : [];
+
+/** Our own answers wake nobody. */
+const byOthers = (change: Change<KubeObject>): boolean => !change.written && changed(change);
+
+/** Every server is reconciled at the start anyway, after all caches are complete. */
+const notInitial = (change: Change<KubeObject>): boolean => !change.initial && changed(change);

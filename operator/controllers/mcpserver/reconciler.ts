@@ -1,0 +1,284 @@
+import { FIELD_MANAGER, FINALIZER, Annotation, REPLICAS_FIELD_MANAGER } from '../../../api/group.ts';
+import type { MCPServer } from '../../../api/mcpserver.ts';
+import { inventoryDigest } from '../../../mcp/digest.ts';
+import type { Client } from '../../kube/client.ts';
+import { type Key, keyOf, type KubeObject } from '../../kube/object.ts';
+import type { Children } from '../../runtime/children.ts';
+import { type Condition, conditionOf } from '../../runtime/conditions.ts';
+import type { EventRecorder } from '../../runtime/events.ts';
+import { addFinalizer, removeFinalizer } from '../../runtime/finalizers.ts';
+import { foreignManagers, ownerFrom } from '../../runtime/ownership.ts';
+import { type ReconcileContext, type Reconciler, type Result, WaitingError } from '../../runtime/reconcile.ts';
+import type { StatusWriter } from '../../runtime/status.ts';
+import { firstViolation, type Violation } from './acceptance.ts';
+import { reachesBeyondNamespace } from './access.ts';
+import { apiServerAddresses } from './apiserver.ts';
+import { availability, isRolledOut } from './availability.ts';
+import { children } from './children.ts';
+import type { ConfigContents } from './configcontents.ts';
+import { wantedReplicas } from './deployment.ts';
+import { address, exposure } from './exposure.ts';
+import { type ChildInput, type ChildSettings } from './input.ts';
+import { type Note, notes } from './notes.ts';
+import type { Reference } from './references.ts';
+import { refusal } from './refusal.ts';
+import type { DigestDecision, ReferenceRollouts } from './rollouts.ts';
+import { noteText, status, toldNotes } from './status.ts';
+import { By, MCPServers, type Stores } from './stores.ts';
+import { listedTools, toolChanges, toolLists } from './tools.ts';
+import { verificationState } from './verification.ts';
+import type { Verifier } from './verifier.ts';
+import { verifierTarget } from './verifiertarget.ts';
+import { wanted, workload } from './workload.ts';
+import type { Prober } from './prober.ts';
+
+export interface ReconcilerOptions {
+  readonly client: Client;
+  readonly stores: Stores;
+  readonly children: Children;
+  readonly statuses: StatusWriter<MCPServer & KubeObject>;
+  readonly events: Pick<EventRecorder, 'event'>;
+  readonly contents: ConfigContents;
+  readonly rollouts: ReferenceRollouts;
+  readonly verifier: Verifier;
+  readonly prober: Prober;
+  readonly settings: ChildSettings & {
+    readonly grantableClusterRoles: readonly string[];
+    readonly secretRotation: boolean;
+    /** Those that are watched; all when empty. */
+    readonly namespaces: readonly string[];
+  };
+  readonly referencesOf: (server: MCPServer) => readonly Reference[];
+  readonly now: () => Date;
+}
+
+/** A server in its world, as far as the stores know it. */
+interface Gathered {
+  readonly server: MCPServer & KubeObject;
+  readonly key: Key;
+  readonly references: readonly Reference[];
+}
+
+/** What came of an attempt to bring the children about. */
+interface Attempt {
+  readonly violation: Violation | undefined;
+  readonly error: unknown;
+  readonly after: number | undefined;
+}
+
+/** A refused object is asked for again from time to time: an administrator may have changed the quota or policy that refused it. */
+const REFUSED_RETRY = 60_000;
+
+/** Brings about what an MCPServer asks for and reports what came of it. */
+export class MCPServerReconciler implements Reconciler {
+  readonly #options: ReconcilerOptions;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(key: Key, context: ReconcileContext): Promise<Result> {
+    const server = this.#options.stores.servers.get(key);
+    if (server === undefined) {
+      this.#forget(key);
+      return undefined;
+    }
+    if (server.metadata.deletionTimestamp !== undefined) return this.#release(server, key, context.signal);
+
+    const gathered = { server, key, references: this.#options.referencesOf(server) };
+    const violation = this.#violation(gathered);
+    const attempt =
+      violation === undefined ? await this.#converge(gathered, context.signal) : await this.#refuse(gathered, violation, context.signal);
+    this.#verify(gathered, attempt);
+    await this.#report(gathered, attempt, context.signal);
+    if (attempt.error !== undefined) throw attempt.error;
+    return attempt.after === undefined ? undefined : { after: attempt.after };
+  }
+
+  #violation({ server, references, key }: Gathered): Violation | undefined {
+    const { stores, settings } = this.#options;
+    const { namespace } = splitKey(key);
+    return firstViolation({
+      server,
+      references,
+      exists: ({ kind, name }) => stores.existing[kind]?.has(keyOf({ namespace, name })) ?? true,
+      grantable: stores.grantable.values().next().value?.rules ?? (stores.grantable.size > 0 ? [] : undefined),
+      grantableClusterRoles: settings.grantableClusterRoles,
+      namespaces: settings.namespaces,
+    });
+  }
+
+  /** Without a guard nothing may serve what was meant to have one. In all other cases what runs goes on running as it last made sense. */
+  async #refuse({ server }: Gathered, violation: Violation, signal: AbortSignal): Promise<Attempt> {
+    if (violation.reason === 'GuardRequired') await this.#options.children.converge(ownerFrom(server), [], signal);
+    return { violation, error: undefined, after: undefined };
+  }
+
+  async #converge(gathered: Gathered, signal: AbortSignal): Promise<Attempt> {
+    const { stores, client, children: owned, verifier } = this.#options;
+    const { server, key } = gathered;
+    const decision = await this.#digest(gathered, signal);
+    const inventory = verifier.result(key)?.inventory;
+    const before = this.#listed(server, key);
+    const stages = [...children(this.#input(server, decision.digest)), ...(inventory === undefined ? [] : [toolLists(server, inventory)])];
+    try {
+      if (reachesBeyondNamespace(server))
+        await addFinalizer(server, FINALIZER, { client, resource: MCPServers, store: stores.servers, signal });
+      await owned.converge(ownerFrom(server), stages, signal);
+    } catch (error) {
+      const violation = refusal(error);
+      if (violation === undefined) throw error;
+      return { violation, error: error instanceof WaitingError ? error : undefined, after: REFUSED_RETRY };
+    }
+    if (decision.restarts)
+      this.#tell(
+        server,
+        'Normal',
+        'Restarted',
+        'Restart',
+        'Pods are replaced, because what they read from ConfigMaps or Secrets has changed',
+      );
+    if (inventory !== undefined && before !== undefined) {
+      for (const { change, note } of toolChanges(before, inventory.tools))
+        this.#tell(server, change === 'ToolChanged' ? 'Warning' : 'Normal', change, 'Verify', note);
+    }
+    if (!reachesBeyondNamespace(server))
+      await removeFinalizer(server, FINALIZER, { client, resource: MCPServers, store: stores.servers, signal });
+    return { violation: undefined, error: undefined, after: decision.after };
+  }
+
+  async #digest({ server, key, references }: Gathered, signal: AbortSignal): Promise<DigestDecision> {
+    const { stores, contents, rollouts, settings } = this.#options;
+    const { namespace } = splitKey(key);
+    const find = ({ kind, name }: Reference) => stores.existing[kind]?.get(keyOf({ namespace, name }));
+    const current = await contents.digest(namespace, references, find, settings.secretRotation, signal);
+    const live = stores.deployments.get(key);
+    return rollouts.decide(key, {
+      current,
+      live: live?.spec?.template.metadata?.annotations?.[Annotation.ConfigDigest],
+      exists: live !== undefined,
+      specChanged: server.status?.observedGeneration !== server.metadata.generation,
+      ignore: server.spec.rollout.onReferenceChange === 'Ignore',
+      rolledOut: isRolledOut(live),
+    });
+  }
+
+  #input(server: MCPServer, configDigest: string | undefined): ChildInput {
+    const { stores, settings } = this.#options;
+    return {
+      server,
+      settings,
+      configDigest,
+      replicas: wantedReplicas(server),
+      apiServer: apiServerAddresses(stores.apiServerService.get('default/kubernetes'), stores.apiServerEndpoints.values()),
+      has: { httpRoutes: stores.httpRoutes.served, podMonitors: stores.podMonitors.served },
+    };
+  }
+
+  /** The inventory as the ConfigMaps have it, if they are as this operator left them. */
+  #listed(server: MCPServer, key: Key): ReturnType<typeof listedTools> {
+    const { configMaps } = this.#options.stores;
+    const { namespace } = splitKey(key);
+    const listed = listedTools(server, (name) => configMaps.get(keyOf({ namespace, name })));
+    return listed !== undefined && inventoryDigest(listed) === server.status?.tools?.digest ? listed : undefined;
+  }
+
+  /** Says what is to be verified, and when. The verification itself happens elsewhere and wakes this server when it has a result. */
+  #verify({ server, key }: Gathered, { violation }: Attempt): void {
+    const { stores, verifier, prober } = this.#options;
+    const target = verifierTarget(server, stores.deployments.get(key), stores.pods.by(By.Server, key), prober);
+    if (target === undefined || violation?.reason === 'GuardRequired') {
+      verifier.forget(key);
+      return;
+    }
+    verifier.track(key, target);
+    // The lists were edited or deleted while this process knew no inventory to restore them from.
+    const damaged = server.status?.tools?.digest !== undefined && this.#listed(server, key) === undefined;
+    if (damaged && verifier.result(key) === undefined) verifier.now(key);
+  }
+
+  async #report(gathered: Gathered, { violation }: Attempt, signal: AbortSignal): Promise<void> {
+    const { stores, statuses, verifier, settings, now } = this.#options;
+    const { key } = gathered;
+    // The finalizer may have changed it; otherwise it is the same.
+    const server = stores.servers.get(key) ?? gathered.server;
+    const deployment = stores.deployments.get(key);
+    const remarks = violation === undefined ? this.#notes(gathered) : [];
+    const next = status({
+      server,
+      violation,
+      notes: remarks,
+      deployment,
+      availability: availability(workload(stores, key), wanted(server)),
+      verification: verificationState(server, verifier.result(key)),
+      exposure: exposure(server, {
+        service: stores.services.get(key),
+        ingress: stores.ingresses.get(key),
+        httpRoute: stores.httpRoutes.get(key),
+        hasHTTPRoutes: stores.httpRoutes.served,
+      }),
+      address: address(server, settings.clusterDomain),
+      retrying: undefined,
+      now: now(),
+    });
+    if (await statuses.write(server, next, signal)) this.#announce(server, remarks, next.conditions as readonly Condition[]);
+  }
+
+  #notes({ server, references, key }: Gathered): Note[] {
+    const { stores, settings } = this.#options;
+    const { namespace } = splitKey(key);
+    const deployment = stores.deployments.get(key);
+    return notes({
+      server,
+      references,
+      secretRotation: settings.secretRotation,
+      rulesOf: (name) => stores.bindable.get(name)?.get(name)?.rules,
+      writersOf: (claim) =>
+        stores.servers
+          .by(By.Claim, keyOf({ namespace, name: claim }))
+          .map(({ metadata }) => metadata.name)
+          .filter((name) => name !== server.metadata.name)
+          .toSorted(),
+      foreignManagers: deployment === undefined ? [] : foreignManagers(deployment, { own: [FIELD_MANAGER, REPLICAS_FIELD_MANAGER] }),
+    });
+  }
+
+  /** Events tell what is new in a status, so that a restart of the operator tells nothing twice. */
+  #announce(server: MCPServer & KubeObject, remarks: readonly Note[], conditions: readonly Condition[]): void {
+    const told = toldNotes(server);
+    for (const note of remarks) if (!told.includes(noteText(note))) this.#tell(server, 'Warning', note.reason, 'Reconcile', note.message);
+    const before = conditionOf(server.status?.conditions as readonly Condition[] | undefined, 'Verified');
+    const verified = conditionOf(conditions, 'Verified');
+    if (before?.status === 'False' && verified?.status === 'True') this.#tell(server, 'Normal', 'Verified', 'Verify', verified.message);
+    if (before?.status === 'True' && verified?.status === 'False')
+      this.#tell(server, 'Warning', 'VerificationFailed', 'Verify', `${verified.reason}: ${verified.message}`);
+    const refused = conditionOf(conditions, 'Accepted');
+    const wasRefused = conditionOf(server.status?.conditions as readonly Condition[] | undefined, 'Accepted')?.status === 'False';
+    if (refused?.status === 'False' && !wasRefused) this.#tell(server, 'Warning', refused.reason, 'Reconcile', refused.message);
+  }
+
+  #tell(server: MCPServer & KubeObject, type: 'Normal' | 'Warning', reason: string, action: string, note: string): void {
+    this.#options.events.event(server, { type, reason, action, note });
+  }
+
+  /** Children in the namespace go with their owner. What no owner reference can hold is removed here, before the server goes. */
+  async #release(server: MCPServer & KubeObject, key: Key, signal: AbortSignal): Promise<Result> {
+    const { children: owned, client, stores } = this.#options;
+    this.#forget(key);
+    if (server.metadata.finalizers?.includes(FINALIZER) !== true) return undefined;
+    const left = await owned.remove(ownerFrom(server), signal, ({ metadata }) => metadata.namespace !== server.metadata.namespace);
+    if (left > 0) throw new WaitingError(`${left} bindings are still being deleted`, 1_000);
+    await removeFinalizer(server, FINALIZER, { client, resource: MCPServers, store: stores.servers, signal });
+    return undefined;
+  }
+
+  #forget(key: Key): void {
+    this.#options.verifier.forget(key);
+    this.#options.rollouts.forget(key);
+  }
+}
+
+function splitKey(key: Key): { readonly namespace: string; readonly name: string } {
+  const slash = key.indexOf('/');
+  return { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}

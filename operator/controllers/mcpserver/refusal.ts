@@ -1,0 +1,34 @@
+import { isKubeError } from '../../kube/errors.ts';
+import { NameConflict } from '../../runtime/ownership.ts';
+import type { Violation } from './acceptance.ts';
+import { oneLine } from './quote.ts';
+
+/**
+ * What it says about the spec that the API server refused a child; `undefined` when it says nothing about it: a broken connection, a conflict with
+ * another writer, a right that the operator itself lacks.
+ */
+export function refusal(error: unknown): Violation | undefined {
+  if (error instanceof NameConflict) {
+    const holder = error.heldBy === undefined ? 'somebody else' : error.heldBy;
+    return {
+      reason: 'NameConflict',
+      message: `${error.kind} ${error.key} exists and belongs to ${holder}; it was not touched. Rename this server, or remove that object`,
+    };
+  }
+  if (isKubeError(error, 'Invalid', 'BadRequest', 'RequestEntityTooLarge')) {
+    return { reason: 'InvalidSpec', message: `The API server refused what this spec asks for: ${oneLine(error.message)}` };
+  }
+  if (!isKubeError(error, 'Forbidden') || lacksRight(error.message) || isTerminating(error.message)) return undefined;
+  return /attempting to grant RBAC permissions/.test(error.message)
+    ? {
+        reason: 'AccessNotGrantable',
+        message: `The API server refused to grant what spec.kubernetesAccess asks for: ${oneLine(error.message)}`,
+      }
+    : { reason: 'InvalidSpec', message: `This cluster forbids what this spec asks for: ${oneLine(error.message)}` };
+}
+
+/** RBAC's own words about the operator; quotas, admission plugins and policies use others. */
+const lacksRight = (message: string): boolean => /is forbidden: User "[^"]*" cannot/.test(message);
+
+/** The namespace is on its way out, and the server with it. */
+const isTerminating = (message: string): boolean => message.includes('being terminated');
