@@ -38,7 +38,7 @@ test-integration: node_modules/.installed ## Tests against a real API server. FI
 
 .PHONY: test-e2e
 test-e2e: node_modules/.installed ## Tests with real pods (Linux, root). FILTER=part of a path
-	@node scripts/test.ts e2e --filter="$(FILTER)"
+	@node scripts/test.ts e2e suites --filter="$(FILTER)"
 
 .PHONY: check
 check: node_modules/.installed ## Types
@@ -58,7 +58,7 @@ generate: node_modules/.installed ## CRDs, RBAC, install manifest, API reference
 
 .PHONY: bench-operator
 bench-operator: node_modules/.installed ## The operator's figures at 100, 1,000 and 5,000 servers (Linux, root), into bench/results
-	@node bench/operator.ts
+	@node bench/operator.bench.ts
 
 ##@ Against the cluster of KUBECONFIG
 

@@ -28,10 +28,23 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: [`${folders}/**/*.e2e.test.ts`],
-          exclude: ['**/node_modules/**'],
+          exclude: ['**/node_modules/**', 'e2e/suites/**'],
           testTimeout: 180_000,
           hookTimeout: 300_000,
           maxWorkers: 1,
+        },
+      },
+      {
+        test: {
+          name: 'suites',
+          include: ['e2e/suites/**/*.e2e.test.ts'],
+          globalSetup: ['e2e/suites/setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 600_000,
+          // They share one cluster and wait for it most of the time.
+          maxWorkers: 4,
+          sequence: { concurrent: true },
+          maxConcurrency: 6,
         },
       },
     ],

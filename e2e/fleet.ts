@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { MCPServer, MCPServerSpecInput } from '../api/mcpserver.ts';
+import { Client } from '../operator/kube/client.ts';
+import { isKubeError } from '../operator/kube/errors.ts';
+import { kubeconfig } from '../operator/kube/kubeconfig.ts';
+import type { KubeObject, ObjectName, Resource } from '../operator/kube/object.ts';
+import { Events, Namespaces, namespaced, Pods } from '../operator/kube/resources.ts';
+import { Transport } from '../operator/kube/transport.ts';
+import type { Pod } from '../operator/kube/wire.ts';
+import { kstatusViolations } from '../operator/runtime/kstatus.ts';
+import { FAULTY_IMAGE } from './images/servers.ts';
+
+export const MCPServers: Resource<MCPServer & KubeObject> = namespaced('mcp-fleet.dev/v1alpha1', 'MCPServer', 'mcpservers');
+
+/** A condition to wait for: `reason` and `message` only where the test is about them. */
+export interface Wanted {
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason?: string;
+  readonly message?: RegExp;
+}
+
+/** What a test needs of a cluster with an operator: a client with all rights, namespaces, and patience. */
+export class Fleet implements AsyncDisposable {
+  readonly client: Client;
+  readonly #transport: Transport;
+  readonly #namespaces: string[] = [];
+
+  private constructor(transport: Transport) {
+    this.#transport = transport;
+    this.client = new Client(transport);
+  }
+
+  static async of(kubeconfigPath: string): Promise<Fleet> {
+    return new Fleet(new Transport({ credentials: await kubeconfig({ path: kubeconfigPath }), userAgent: 'e2e' }));
+  }
+
+  /** A new namespace that enforces the `restricted` Pod Security Standard; removed with this object. */
+  async namespace(labels: Readonly<Record<string, string>> = {}): Promise<string> {
+    const name = `test-${randomBytes(4).toString('hex')}`;
+    await this.client.create(Namespaces, {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted', ...labels } },
+    });
+    this.#namespaces.push(name);
+    return name;
+  }
+
+  /** What `kubectl apply --server-side` does. */
+  apply(namespace: string, name: string, spec: MCPServerSpecInput, metadata: Partial<KubeObject['metadata']> = {}): Promise<MCPServer> {
+    const object = {
+      apiVersion: 'mcp-fleet.dev/v1alpha1' as const,
+      kind: 'MCPServer' as const,
+      metadata: { ...metadata, name, namespace },
+      spec,
+    };
+    return this.client.apply(MCPServers, object, { fieldManager: 'kubectl' });
+  }
+
+  /** The server once this condition is so at its newest generation. Rejects with all conditions after `seconds`. */
+  async until(namespace: string, name: string, type: string, wanted: Wanted, seconds = 90): Promise<MCPServer> {
+    const fits = (server: MCPServer): boolean => {
+      const condition = server.status?.conditions?.find((one) => one.type === type);
+      return (
+        server.status?.observedGeneration === server.metadata.generation &&
+        condition?.status === wanted.status &&
+        (wanted.reason === undefined || condition.reason === wanted.reason) &&
+        (wanted.message === undefined || wanted.message.test(condition.message))
+      );
+    };
+    const server = await this.eventually(
+      () => this.client.get(MCPServers, { namespace, name }),
+      fits,
+      seconds,
+      ({ status }) =>
+        `${name} is not ${type}=${wanted.status} ${wanted.reason ?? ''} ${wanted.message ?? ''}: ${JSON.stringify(status?.conditions, undefined, 1)}`,
+    );
+    const violations = kstatusViolations(server);
+    if (violations.length > 0) throw new Error(`${name} breaks the rules of kstatus: ${violations.join('; ')}`);
+    return server;
+  }
+
+  ready(namespace: string, name: string, seconds?: number): Promise<MCPServer> {
+    return this.until(namespace, name, 'Ready', { status: 'True' }, seconds);
+  }
+
+  /** Reads until it fits. `describe` says after `seconds` what was seen last. */
+  async eventually<T>(
+    read: () => Promise<T>,
+    fits: (value: T) => boolean,
+    seconds = 60,
+    describe: (value: T) => string = (value) => JSON.stringify(value),
+  ): Promise<T> {
+    const end = performance.now() + seconds * 1000;
+    for (;;) {
+      const value = await read();
+      if (fits(value)) return value;
+      if (performance.now() > end) throw new Error(`not so after ${seconds} s: ${describe(value)}`);
+      await delay(100);
+    }
+  }
+
+  /** `undefined` when there is none. */
+  async find<T extends KubeObject>(resource: Resource<T>, name: ObjectName): Promise<T | undefined> {
+    try {
+      return await this.client.get(resource, name);
+    } catch (error) {
+      if (isKubeError(error, 'NotFound')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Pods of a server that are not on their way out. */
+  async pods(namespace: string, server: string): Promise<Pod[]> {
+    const { items } = await this.client.list(Pods, { namespace, labelSelector: `mcp-fleet.dev/server=${server}` });
+    return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  }
+
+  /** `Type Reason` of the events about one object, oldest first. */
+  async events(namespace: string, name: string): Promise<string[]> {
+    const { items } = await this.client.list(Events, { namespace });
+    return items
+      .filter(({ regarding }) => regarding?.name === name && regarding?.kind === 'MCPServer')
+      .map(({ type, reason }) => `${type} ${reason}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const name of this.#namespaces) await this.client.delete(Namespaces, { name }).catch(() => undefined);
+    await this.#transport.close();
+  }
+}
+
+/** A server of the failing image that behaves well, unless `args` say otherwise. Replace what you need. */
+export const faulty = (args: readonly string[] = [], more: Partial<MCPServerSpecInput> = {}): MCPServerSpecInput => ({
+  container: { image: FAULTY_IMAGE, imagePullPolicy: 'IfNotPresent', args: [...args] },
+  ...more,
+});
