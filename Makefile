@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 # Node 24 comes as a dev dependency: programs of this repository run with that one, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-# Where `make run`, `install`, `deploy` and the like go, and the cluster that cluster-* means.
+# The cluster that cluster-* means; an image archive for cluster-load, an image reference for deploy.
 NAME ?= demo
 IMAGE ?=
 
@@ -72,15 +72,15 @@ uninstall: node_modules/.installed ## Removes the CRDs and with them every MCPSe
 
 .PHONY: run
 run: node_modules/.installed ## The operator on this machine; stop it with ^C. ARGS=flags of the operator
-	@node --watch-path=operator --watch-path=api --watch-path=mcp operator/main.ts --no-leader-elect $(ARGS)
+	@node --watch-path=operator --watch-path=api --watch-path=mcp operator/main.ts $(ARGS)
 
 .PHONY: image
 image: node_modules/.installed ## The container image, into dist/image.tar: with Docker, else with buildah
 	@node scripts/image.ts
 
 .PHONY: deploy
-deploy: image ## The operator in the cluster; the image is loaded where the cluster is one of ours or kind
-	@node scripts/deploy.ts deploy
+deploy: $(if $(IMAGE),node_modules/.installed,image) ## The operator in the cluster; the image is built and loaded into ours and kind's. IMAGE=one that the cluster can pull
+	@IMAGE="$(IMAGE)" node scripts/deploy.ts deploy
 
 .PHONY: undeploy
 undeploy: node_modules/.installed ## Removes the operator; the servers go on running

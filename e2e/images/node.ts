@@ -10,6 +10,9 @@ import type { Entry } from './tar.ts';
 /** Reference of the local Node runtime image. */
 export const NODE_IMAGE = 'mcp-fleet.dev/node:24';
 
+/** The published image with the same layout: the operator's default for npm packages. */
+export const NODE_PUBLISHED = 'docker.io/library/node:24-slim';
+
 /** Defaults of the official `node` images, for user 65532. */
 export const NODE_CONFIG: ImageConfig = {
   Entrypoint: ['node'],

@@ -12,6 +12,9 @@ import type { Entry } from './tar.ts';
 /** Reference of the local Python and uv image. */
 export const PYTHON_IMAGE = 'mcp-fleet.dev/uv:1';
 
+/** The published image with the same programs: the operator's default for Python packages. */
+export const PYTHON_PUBLISHED = 'ghcr.io/astral-sh/uv:0.9-python3.13-bookworm-slim';
+
 /** Published on PyPI as a wheel that holds the program. */
 const UV_VERSION = '0.13.8';
 

@@ -10,6 +10,10 @@ import { bake } from './recipe.ts';
 
 export const EVERYTHING_IMAGE = 'mcp-fleet.dev/server-everything:1';
 export const KUBERNETES_MCP_SERVER_IMAGE = 'mcp-fleet.dev/kubernetes-mcp-server:1';
+/** References of the published images with the same layout, which the examples name. */
+export const EVERYTHING_PUBLISHED = 'docker.io/mcp/everything:latest';
+export const KUBERNETES_MCP_SERVER_PUBLISHED = 'quay.io/containers/kubernetes_mcp_server:v0.0.66';
+
 export const FAULTY_IMAGE = 'mcp-fleet.dev/faulty:1';
 
 const LOCK = join(CONTENT, 'package-lock.json');

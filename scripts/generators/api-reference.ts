@@ -3,6 +3,7 @@ import { KINDS } from '../../api/kinds.ts';
 import { type Kind, objectSchema } from '../../api/schema/crd.ts';
 import type { Schema } from '../../api/schema/structural.ts';
 import type { Artifact } from './artifact.ts';
+import { conditionReference } from './condition-reference.ts';
 import { GENERATED } from './yaml.ts';
 
 /** The reference of all kinds: a table per object, in the order of the schema. */
@@ -40,6 +41,7 @@ function reference(kind: Kind): string[] {
       { title: `${kind.kind}.spec`, schema: spec },
       { title: `${kind.kind}.status`, schema: status },
     ]),
+    ...conditionReference(kind),
   ];
 }
 
@@ -152,7 +154,10 @@ function range(minimum: number | undefined, maximum: number | undefined, unit: s
   return maximum === undefined ? `at least ${minimum}${unit}` : `${minimum} to ${maximum}${unit}`;
 }
 
-const messages = (schema: Schema): string[] => (schema['x-kubernetes-validations'] ?? []).map(({ message, rule }) => message ?? rule);
+const messages = (schema: Schema): string[] =>
+  (schema['x-kubernetes-validations'] ?? []).map(({ message, rule, fieldPath }) => {
+    return `${fieldPath === undefined ? '' : `${code(fieldPath.slice(1))}: `}${message ?? rule}`;
+  });
 
 function rulesOf(schema: Schema): string[] {
   const list = messages(schema);

@@ -1,0 +1,48 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { kubectlHere } from '../e2e/kubectl.ts';
+import type { Kubectl } from '../e2e/kubectl.ts';
+import { deployOperator, imageIdOf, installDefinitions, NAMESPACE, OPERATOR, removeDefinitions, removeOperator } from './installation.ts';
+import { ROOT } from './sources.ts';
+import { bring, target } from './target.ts';
+
+/** `make install | uninstall | deploy | undeploy`, against the cluster of KUBECONFIG. `IMAGE` names an image that the cluster can pull. */
+const ARCHIVE = join(ROOT, 'dist/image.tar');
+
+const COMMANDS: Readonly<Record<string, (kubectl: Kubectl) => Promise<void>>> = {
+  install: installDefinitions,
+  uninstall: removeDefinitions,
+  deploy,
+  undeploy: removeOperator,
+};
+
+const [name = ''] = process.argv.slice(2);
+const command = COMMANDS[name];
+if (command === undefined) {
+  throw new TypeError(`no command ${JSON.stringify(name)}; commands are ${Object.keys(COMMANDS).join(', ')}`);
+}
+try {
+  await command(await kubectlHere());
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
+
+async function deploy(kubectl: Kubectl): Promise<void> {
+  const image = process.env['IMAGE'] ?? '';
+  await deployOperator(kubectl, image === '' ? await fromArchive(kubectl) : { image });
+  process.stdout.write(await kubectl(['rollout', 'status', '--namespace', NAMESPACE, `deployment/${OPERATOR}`, '--timeout=3m']));
+}
+
+async function fromArchive(kubectl: Kubectl): Promise<{ readonly imageId: string }> {
+  await access(ARCHIVE);
+  const where = await target(kubectl);
+  if (!(await bring(ARCHIVE, where))) {
+    const context = where.type === 'Other' ? where.context : where.name;
+    throw new Error(
+      `the image cannot be loaded into the cluster of context ${context}: push dist/image.tar to a registry that it pulls from, ` +
+        'for example with `skopeo copy docker-archive:dist/image.tar docker://registry.example.com/mcp-fleet-operator:dev`, then `make deploy IMAGE=…`',
+    );
+  }
+  return { imageId: await imageIdOf(ARCHIVE) };
+}
