@@ -156,7 +156,7 @@ function allowsNoMore(before: PolicyInput, after: PolicyInput): void {
 
 const shuffled = <Item>(list: readonly Item[]) => fc.shuffledSubarray([...list], { minLength: list.length });
 
-const runs = { numRuns: 150 };
+const runs = { numRuns: 80 };
 
 describe('whatever the policies', () => {
   it('what is callable is listed', () => {
@@ -240,7 +240,7 @@ describe('whatever the policies', () => {
           expect(second.settings).toEqual(first.settings);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 
@@ -273,6 +273,43 @@ describe('whatever the policies', () => {
       fc.property(set, fc.nat(), (input, at) => {
         const policies = input.policies.map((each, number) => (number === at % input.policies.length ? change(each) : each));
         allowsNoMore(input, { ...input, policies });
+      }),
+      runs,
+    );
+  });
+
+  it('nothing above the ceiling is allowed', () => {
+    const classes: readonly string[] = ['ReadOnly', 'NonDestructive', 'Destructive'];
+    fc.assert(
+      fc.property(set, (input) => {
+        // One tier, since the record names the more dangerous class of two.
+        const policies = enforcing(input).policies.map((each) => ({ ...each, tier: 'namespace' as const }));
+        const engine = engineOf({ ...input, policies });
+        const ceiling = Math.min(...policies.map(({ access }) => classes.indexOf(access.maximumClass)));
+        for (const each of everyQuestion) {
+          const decision = engine.decide(requestOf(each));
+          if (decision.effect === 'allow' && decision.class !== undefined)
+            expect(classes.indexOf(decision.class)).toBeLessThanOrEqual(ceiling);
+        }
+      }),
+      runs,
+    );
+  });
+
+  it('a Deny rule for everyone and everything leaves nothing', () => {
+    fc.assert(
+      fc.property(set, fc.nat(), (input, at) => {
+        const { policies } = enforcing(input);
+        const all: Rule = { name: 'nothing', effect: 'Deny', arguments: [] };
+        const engine = engineOf({
+          ...input,
+          policies: policies.map((each, number) => (number === at % policies.length ? { ...each, rules: [...each.rules, all] } : each)),
+        });
+        if (policies.length === 0) return;
+        for (const each of everyQuestion) {
+          expect(engine.decide(requestOf(each)).effect).toBe('deny');
+          expect(engine.visible(each.caller, each.object)).toBe(false);
+        }
       }),
       runs,
     );

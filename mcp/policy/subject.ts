@@ -16,13 +16,31 @@ const NOBODY: SubjectMatch = { allows: false, denies: false };
 /** Any entry may match; inside an entry everything must hold. Absent subjects are everyone, an empty list is nobody. */
 export function matchSubjects(subjects: readonly Subject[] | undefined, caller: Caller): SubjectMatch {
   if (subjects === undefined) return EVERYONE;
-  const matches = subjects.map((subject) => matchSubject(subject, caller));
-  const allows = matches.some((match) => match.allows);
-  const denies = matches.some((match) => match.denies);
-  const neededScopes = matches
-    .flatMap((match) => (match.neededScopes === undefined ? [] : [match.neededScopes]))
-    .toSorted((a, b) => a.length - b.length)[0];
-  return { allows, denies, ...(allows || neededScopes === undefined ? {} : { neededScopes }) };
+  let allows = false;
+  let denies = false;
+  let neededScopes: readonly string[] | undefined;
+  for (const subject of subjects) {
+    const match = matchSubject(subject, caller);
+    allows ||= match.allows;
+    denies ||= match.denies;
+    if (match.neededScopes !== undefined && !(neededScopes !== undefined && comesBefore(neededScopes, match.neededScopes))) {
+      ({ neededScopes } = match);
+    }
+  }
+  if (allows) return denies ? EVERYONE : { allows, denies };
+  if (neededScopes !== undefined) return { allows, denies, neededScopes };
+  return denies ? { allows, denies } : NOBODY;
+}
+
+/** Fewer scopes first, then by name, so that the order of subjects does not matter. */
+function comesBefore(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length ? a.toSorted().join(' ') < b.toSorted().join(' ') : a.length < b.length;
+}
+
+/** One text for all callers that stand alike to a list of subjects. */
+export function matchKey(match: SubjectMatch): string {
+  if (match === NOBODY) return '-';
+  return match === EVERYONE ? '+' : JSON.stringify(match);
 }
 
 function matchSubject(subject: Subject, caller: Caller): SubjectMatch {
@@ -42,9 +60,6 @@ function matchToken({ issuer, groups, scopes }: NonNullable<Subject['jwt']>, cal
   const inGroup = groups.length === 0 || (caller.groups?.some((group) => groups.includes(group)) ?? false);
   const groupUnknown = groups.length > 0 && caller.groups === undefined;
   const hasScopes = scopes.every((scope) => caller.scopes.includes(scope));
-  return {
-    allows: inGroup && hasScopes,
-    denies: (inGroup || groupUnknown) && hasScopes,
-    ...(inGroup && !hasScopes ? { neededScopes: scopes } : {}),
-  };
+  if (inGroup) return hasScopes ? EVERYONE : { allows: false, denies: false, neededScopes: scopes };
+  return groupUnknown && hasScopes ? { allows: false, denies: true } : NOBODY;
 }

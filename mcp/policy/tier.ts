@@ -6,7 +6,7 @@ import { DenyCode, type Origin, type PinState } from './decision.ts';
 import { GlobIndex } from './glob.ts';
 import { danger, leastTrust, policyName, strictestPinning } from './merge.ts';
 import type { ObjectType } from './method.ts';
-import { EVERYONE, matchSubjects, type SubjectMatch } from './subject.ts';
+import { EVERYONE, matchKey, matchSubjects, type SubjectMatch } from './subject.ts';
 import { ToolClasses, type ToolClassing, type ToolFacts } from './toolclass.ts';
 import { templateAlwaysMatches, templateCanMatch } from './uri.ts';
 
@@ -238,7 +238,7 @@ export class Tier {
     let view = this.#byCaller.get(caller);
     if (view === undefined) {
       const matches = this.#subjects.map((subjects) => matchSubjects(subjects, caller));
-      const signature = JSON.stringify(matches);
+      const signature = matches.map(matchKey).join('');
       view = this.#views.get(signature) ?? { matches, plans: new Map() };
       remember(this.#views, MAX_VIEWS, signature, view);
       this.#byCaller.set(caller, view);
