@@ -21,10 +21,11 @@ export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
 
 /** Reasons of `Ready` when True. When not True it has the reason of the first condition that is not. */
 export const ReadyReason = {
+  /** True. */
   Ready: 'Ready',
-  /** `spec.suspend`: no pods are wanted. */
+  /** True: `spec.suspend` is set, no pods are wanted. */
   Suspended: 'Suspended',
-  /** `spec.replicas` is 0: no pods are wanted. */
+  /** True: `spec.replicas` is 0, no pods are wanted. */
   ScaledToZero: 'ScaledToZero',
   /** A condition that it depends on is not known yet. */
   Pending: 'Pending',
@@ -50,13 +51,15 @@ export const AcceptedReason = {
 export const AvailableReason = {
   /** True. */
   Available: 'Available',
-  /** True: `spec.suspend`. */
+  /** True: `spec.suspend` is set, no pods are wanted. */
   Suspended: 'Suspended',
-  /** True: no replicas are wanted. */
+  /** True: `spec.replicas` is 0, no pods are wanted. */
   ScaledToZero: 'ScaledToZero',
   /** Pods are starting. */
   Progressing: 'Progressing',
+  /** The image cannot be pulled, in the words of the kubelet. */
   ImagePullFailed: 'ImagePullFailed',
+  /** The container ends again and again; the message has its last log lines. */
   CrashLooping: 'CrashLooping',
   /** The container could not be created: a missing Secret or ConfigMap in env, a bad command, a security context that is refused. */
   CreateContainerFailed: 'CreateContainerFailed',
@@ -64,7 +67,9 @@ export const AvailableReason = {
   MountFailed: 'MountFailed',
   /** The container runs, but does not accept connections on its port. */
   ServerNotAnswering: 'ServerNotAnswering',
+  /** No node takes the pods, in the words of the scheduler. */
   Unschedulable: 'Unschedulable',
+  /** The rollout made no progress for `rollout.progressDeadlineSeconds`. */
   ProgressDeadlineExceeded: 'ProgressDeadlineExceeded',
   /** A ResourceQuota or LimitRange refuses the pods. */
   QuotaExceeded: 'QuotaExceeded',
@@ -81,10 +86,13 @@ export const VerifiedReason = {
   HandshakeFailed: 'HandshakeFailed',
   /** The answer is not MCP at all. */
   ProtocolError: 'ProtocolError',
+  /** No answer within `verification.timeout`. */
   Timeout: 'Timeout',
+  /** Nothing listens on the port, or a network policy is in the way. */
   ConnectionRefused: 'ConnectionRefused',
   /** One of `verification.requiredTools` is not listed. */
   RequiredToolMissing: 'RequiredToolMissing',
+  /** The tunnel to the cluster of the server is down. */
   TunnelDisconnected: 'TunnelDisconnected',
 } as const;
 
@@ -95,9 +103,11 @@ export const PolicyAppliedReason = {
   NoPolicy: 'NoPolicy',
   /** A guard has not taken the newest bundle for 30 seconds. */
   GuardBehind: 'GuardBehind',
+  /** A policy that selects this server cannot be read; the guards keep its last readable form. */
   InvalidPolicy: 'InvalidPolicy',
   /** `policy.required`, but none selects this server. */
   PolicyMissing: 'PolicyMissing',
+  /** The ConfigMap with the pinned tool definitions is gone; hints of the server lower nothing until pins exist again. */
   PinsMissing: 'PinsMissing',
   /** A policy selects this server, but its guard is off. */
   NotEnforced: 'NotEnforced',
@@ -106,7 +116,9 @@ export const PolicyAppliedReason = {
 export const ExposedReason = {
   /** True. */
   Exposed: 'Exposed',
+  /** The Gateway does not take the route, in its own words. */
   RouteNotAccepted: 'RouteNotAccepted',
+  /** `expose.httpRoute` is set, but the cluster has no Gateway API; the route appears once it has. */
   GatewayAPINotInstalled: 'GatewayAPINotInstalled',
   /** The controller of the route or Ingress has not answered yet. */
   Pending: 'Pending',
