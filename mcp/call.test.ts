@@ -41,6 +41,15 @@ describe('a tool is called', () => {
     expect(server.requests.at(-1)?.headers).toMatchObject({ 'mcp-param-region': '=?base64?S8O2bG4=?=' });
   });
 
+  test('with arguments made from its definition', async () => {
+    await using server = await modernServer({ only: true });
+    const result = await call({ url: server.url }, 'regional', (definition) => ({
+      region: Object.keys(definition?.['inputSchema'] ?? {}).join(' '),
+    }));
+    expect(result).toMatchObject({ outcome: 'Answered', isError: false });
+    expect(server.log).toEqual(['POST server/discover', 'POST tools/list', 'POST tools/call']);
+  });
+
   test('and says itself that it failed', async () => {
     await using server = await legacyServer({ tools: [{ ...echo, name: 'broken' }] });
     expect(await call({ url: server.url }, 'broken', {})).toMatchObject({

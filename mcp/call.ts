@@ -1,5 +1,5 @@
 import type { Connection, Exchange, Target } from './connection.ts';
-import { handshake, type ServerFacts } from './discovery.ts';
+import { handshake, refusing, type ServerFacts } from './discovery.ts';
 import { errorCodes } from './eras.ts';
 import { printable } from './excerpt.ts';
 import { withConnection } from './exchange.ts';
@@ -39,11 +39,14 @@ export interface InputRequired {
 
 export type CallResult = Answered | Refused | InputRequired | AuthenticationRequired | Unverified;
 
+/** Arguments, or how to make them from the tool's definition (`undefined`: the server lists no such tool), which costs a listing. */
+export type ToolArguments = JsonObject | ((definition: JsonObject | undefined) => JsonObject);
+
 /**
  * Calls one tool once, in the era of the server, and closes everything. Never repeats a call that may have run. Rejects only with the reason of
  * `options.signal`, or with a programming error. Aborting ends the session (legacy) or the stream (modern), which cancels the call.
  */
-export async function call(target: Target, tool: string, args: JsonObject, options: ProbeOptions = {}): Promise<CallResult> {
+export async function call(target: Target, tool: string, args: ToolArguments, options: ProbeOptions = {}): Promise<CallResult> {
   let server: ServerFacts | undefined;
   try {
     return await withConnection(target, options, async (connection, exchange) => {
@@ -56,21 +59,20 @@ export async function call(target: Target, tool: string, args: JsonObject, optio
   }
 }
 
-async function answer(connection: Connection, exchange: Exchange, tool: string, args: JsonObject): Promise<JsonObject | RefusedError> {
+async function answer(connection: Connection, exchange: Exchange, tool: string, args: ToolArguments): Promise<JsonObject | RefusedError> {
+  const definition = async () => definitionOf(await refusing('tools/list', everyPage(connection, 'tools/list', exchange.limits)), tool);
+  const known = typeof args === 'function' ? await definition() : undefined;
+  const values = typeof args === 'function' ? args(known) : args;
   // A progress token makes long calls talk, so that nobody in between takes them for dead.
-  const params = { name: tool, arguments: args, _meta: { progressToken: 1 } };
-  try {
-    const first = await attempt(connection.request('tools/call', params));
-    const mismatch = first instanceof RefusedError && first.error.code === errorCodes.headerMismatch;
-    if (!mismatch || connection.dialect?.era !== 'Modern') return first;
-    // Refused before it ran, because the tool wants arguments repeated as headers: only its schema says which.
-    const definition = definitionOf(await everyPage(connection, 'tools/list', exchange.limits), tool);
-    const headers = paramHeaders(definition?.['inputSchema'], args);
-    return Object.keys(headers).length === 0 ? first : await attempt(connection.request('tools/call', params, { headers }));
-  } catch (error) {
-    if (error instanceof RefusedError) return error;
-    throw error;
-  }
+  const params = { name: tool, arguments: values, _meta: { progressToken: 1 } };
+  const send = (headers: Readonly<Record<string, string>>) => attempt(connection.request('tools/call', params, { headers }));
+  const modern = connection.dialect?.era === 'Modern';
+  const first = await send(modern && known !== undefined ? paramHeaders(known['inputSchema'], values) : {});
+  const mismatch = first instanceof RefusedError && first.error.code === errorCodes.headerMismatch;
+  if (!mismatch || !modern || known !== undefined) return first;
+  // Refused before it ran, because the tool wants arguments repeated as headers: only its schema says which.
+  const headers = paramHeaders((await definition())?.['inputSchema'], values);
+  return Object.keys(headers).length === 0 ? first : send(headers);
 }
 
 async function attempt(request: Promise<JsonObject>): Promise<JsonObject | RefusedError> {

@@ -71,10 +71,10 @@ function common(supported: readonly string[]): EraVerdict {
   return supported.some(isLegacy) ? { era: 'Legacy' } : { era: 'None', supported };
 }
 
-/** The revisions that a server lists, as far as they look like some; at most 32. */
+/** The revisions that a server lists, as far as they look like some; at most 16, as `status.server` holds. */
 export function revisions(value: Json | undefined): readonly string[] | undefined {
   if (!Array.isArray(value)) return undefined;
   return (value as readonly Json[])
     .filter((entry): entry is string => typeof entry === 'string' && /^[\w.-]{1,32}$/.test(entry))
-    .slice(0, 32);
+    .slice(0, 16);
 }

@@ -2,7 +2,7 @@ import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { printable } from './excerpt.ts';
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'DELETE' | 'PATCH';
   /** As the server sees itself; whoever sends may map it to another address (`underPrefix`). */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
@@ -32,6 +32,9 @@ export function sendThrough(dispatcher: Dispatcher): Send {
       headers: { ...headers },
       body: body ?? null,
       signal,
+      // The caller's deadline decides; undici's own 300 s would cut quiet streams.
+      headersTimeout: 0,
+      bodyTimeout: 0,
     });
     // A body that is given up ends with an error that concerns nobody.
     response.body.on('error', () => undefined);
@@ -64,10 +67,8 @@ export function ownSend(options: { readonly ca?: string } = {}): OwnSend {
     // One for a stream that stays open, the others for what is asked meanwhile.
     connections: 4,
     pipelining: 1,
-    // Node's own default, against endless headers. The deadline of the exchange replaces the per-phase timeouts.
+    // Node's own default, against endless headers.
     maxHeaderSize: 16 * 1024,
-    headersTimeout: 0,
-    bodyTimeout: 0,
   });
   return { send: sendThrough(agent), connected: () => connected, close: () => agent.destroy() };
 }

@@ -9,18 +9,24 @@ export interface Listener extends AsyncDisposable {
   readonly requests: readonly IncomingMessage[];
 }
 
-async function listening<Extra extends object>(server: Server, extra: Extra): Promise<Extra & AsyncDisposable & { readonly url: URL }> {
+const loopback = '127.0.0.1';
+
+async function listening<Extra extends object>(
+  server: Server,
+  address: string,
+  extra: Extra,
+): Promise<Extra & AsyncDisposable & { readonly url: URL }> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', () => undefined);
     socket.on('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
   const { port } = server.address() as AddressInfo;
   return {
     ...extra,
-    url: new URL(`http://127.0.0.1:${port}/mcp`),
+    url: new URL(`http://${address}:${port}/mcp`),
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise<unknown>((resolve) => server.close(resolve));
@@ -31,6 +37,7 @@ async function listening<Extra extends object>(server: Server, extra: Extra): Pr
 /** An HTTP server; `log` names each request by the JSON-RPC method in its body. */
 export function httpListener(
   handler: (request: IncomingMessage, response: Parameters<RequestListener>[1], body: string) => unknown,
+  address: string = loopback,
 ): Promise<Listener> {
   const log: string[] = [];
   const requests: IncomingMessage[] = [];
@@ -45,12 +52,12 @@ export function httpListener(
       void handler(request, response, body);
     });
   });
-  return listening(server, { log, requests });
+  return listening(server, address, { log, requests });
 }
 
 /** Speaks whatever it likes on each connection. */
 export function tcpListener(handler: (socket: Socket) => void): Promise<AsyncDisposable & { readonly url: URL }> {
-  return listening(createTcpServer(handler), {});
+  return listening(createTcpServer(handler), loopback, {});
 }
 
 /** A handler that answers each JSON-RPC method from a table; `null`: no answer at all. */

@@ -43,6 +43,8 @@ export interface LegacyOptions {
   /** JSON instead of event streams. */
   readonly json?: boolean;
   readonly eventStore?: EventStore;
+  /** Default: loopback. */
+  readonly address?: string;
   /** Asks the client for its roots while it lists tools. */
   readonly curious?: boolean;
 }
@@ -98,7 +100,7 @@ export async function legacyServer(options: LegacyOptions = {}): Promise<SdkServ
     const known = typeof id === 'string' ? sessions.get(id) : undefined;
     const transport = options.stateless === true ? await once() : (known ?? (await session()));
     await transport.handleRequest(request, response, body === '' ? undefined : JSON.parse(body));
-  });
+  }, options.address);
   return { ...listener, sessions, opened };
 }
 
@@ -127,7 +129,7 @@ export async function sseServer(options: LegacyOptions = {}): Promise<SdkServer>
 const regional: object = { type: 'object', properties: { region: { type: 'string', 'x-mcp-header': 'Region' } }, required: ['region'] };
 
 /** `@modelcontextprotocol/server` 2.x: modern, and legacy too unless `only`. */
-export async function modernServer(options: { readonly only?: boolean } = {}): Promise<Listener> {
+export async function modernServer(options: { readonly only?: boolean; readonly address?: string } = {}): Promise<Listener> {
   const handler = createMcpHandler(
     () => {
       const server = new McpServer({ name: 'modern', version: '2.0.0' });
@@ -152,7 +154,9 @@ export async function modernServer(options: { readonly only?: boolean } = {}): P
     options.only === true ? { legacy: 'reject' } : {},
   );
   const nodeHandler = toNodeHandler(handler);
-  return httpListener((request, response, body) =>
-    nodeHandler(request as Parameters<typeof nodeHandler>[0], response, body === '' ? undefined : JSON.parse(body)),
+  return httpListener(
+    (request, response, body) =>
+      nodeHandler(request as Parameters<typeof nodeHandler>[0], response, body === '' ? undefined : JSON.parse(body)),
+    options.address,
   );
 }
