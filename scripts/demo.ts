@@ -57,7 +57,7 @@ async function demonstrate(): Promise<void> {
   await present(kubectl, kubeconfig);
   progress.show('Go on');
   const cluster_ = cluster === undefined ? '' : `  export KUBECONFIG=${kubeconfig?.replace(`${ROOT}/`, '') ?? ''}\n`;
-  process.stdout.write(`${cluster_}  kubectl get mcps -n ${NAMESPACE}\n  node cli/main.ts --help\n\n  ${removal()}\n\n`);
+  process.stdout.write(`${cluster_}  kubectl get mcps -n ${NAMESPACE}\n  npm run --silent mcp-fleet -- --help\n\n  ${removal()}\n\n`);
   progress.say('done');
 }
 
