@@ -13,6 +13,7 @@ export type PolicyConditionType = (typeof PolicyConditionType)[keyof typeof Poli
 
 /** Reasons of `Ready` when True. When not True it has the reason of the first condition that is not. */
 export const PolicyReadyReason = {
+  /** True. */
   Ready: 'Ready',
   /** A condition that it depends on is not known yet. */
   Pending: 'Pending',
