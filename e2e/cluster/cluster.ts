@@ -65,7 +65,7 @@ export interface Cluster extends AsyncDisposable {
   exec(command: readonly [string, ...string[]]): Promise<RunResult>;
   /** Copies logs of components and pods, and lists of pods and events, to a folder, for whoever looks into a failed test. */
   saveArtifacts(target: string): Promise<void>;
-  /** Makes etcd forget old revisions: continuing an old list is answered with 410 from then on. */
+  /** Makes etcd forget old revisions. After a restart of the API server, old watches and lists cannot go on: 410. */
   compactEtcd(): Promise<void>;
   /** Ends everything at once and leaves nothing. May be called again. */
   stop(): Promise<void>;

@@ -1,8 +1,8 @@
 import { request } from 'node:http';
 
 /**
- * Makes etcd forget all revisions but the newest, as it does in production every five minutes: from then on, continuing an old list
- * is answered with a genuine 410.
+ * Makes etcd forget all revisions but the newest, as it does in production every five minutes. An API server that is started after
+ * this, with nothing in its watch cache, answers what asks for an older revision with a genuine 410.
  *
  * @param socket on which etcd listens
  */

@@ -62,8 +62,10 @@ function startedOnLinux(pid: number): string | undefined {
   const stat = readProc(`/proc/${pid}/stat`);
   // The second field is the command in parentheses and may contain spaces and parentheses (proc_pid_stat(5)).
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state, ticks] = [fields?.[0], fields?.[19]];
-  if (ticks === undefined || state === 'Z' || state === 'X') {
+  const [state, threads, ticks] = [fields?.[0], fields?.[17], fields?.[19]];
+  // The first thread ends before the others, which keep sockets open until they end too.
+  const ended = (state === 'Z' || state === 'X') && Number(threads) <= 1;
+  if (ticks === undefined || ended) {
     return undefined;
   }
   return `${ticks}@${readProc('/proc/sys/kernel/random/boot_id')?.trim() ?? ''}`;
