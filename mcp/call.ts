@@ -1,7 +1,7 @@
 import type { Connection, Exchange, Target } from './connection.ts';
 import { handshake, refusing, type ServerFacts } from './discovery.ts';
 import { errorCodes } from './eras.ts';
-import { printable } from './excerpt.ts';
+import { printable, withoutSecrets } from './excerpt.ts';
 import { withConnection } from './exchange.ts';
 import { Fault, RefusedError } from './fault.ts';
 import { everyPage } from './inventory.ts';
@@ -51,7 +51,7 @@ export async function call(target: Target, tool: string, args: ToolArguments, op
   try {
     return await withConnection(target, options, async (connection, exchange) => {
       server = await handshake(connection, exchange, options.era);
-      return judge(await answer(connection, exchange, tool, args), server);
+      return judge(await answer(connection, exchange, tool, args), server, exchange.secrets);
     });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
@@ -84,10 +84,10 @@ async function attempt(request: Promise<JsonObject>): Promise<JsonObject | Refus
   }
 }
 
-function judge(result: JsonObject | RefusedError, server: ServerFacts): Answered | Refused | InputRequired {
+function judge(result: JsonObject | RefusedError, server: ServerFacts, secrets: readonly string[]): Answered | Refused | InputRequired {
   if (result instanceof RefusedError) {
     const { code, message, data } = result.error;
-    return { outcome: 'Refused', code, message: printable(message, 500), data, server };
+    return { outcome: 'Refused', code, message: printable(withoutSecrets(message, secrets), 500), data, server };
   }
   if (result['resultType'] === 'input_required') {
     const asked = isObject(result['inputRequests']) ? Object.values(result['inputRequests']) : [];

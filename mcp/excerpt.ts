@@ -19,18 +19,19 @@ const credentials = /\b(bearer|basic|token|api[-_]?key|password|secret)(["']?\s*
 /** Shorter values are words that occur everywhere; hiding them would make messages unreadable. */
 const shortestSecret = 6;
 
-/** `text` without the given values and without what looks like a credential. */
-export function redacted(text: string, secrets: readonly string[]): string {
+/** `text` without the given values. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
   let result = text;
   for (const secret of secrets) {
     if (secret.length >= shortestSecret) result = result.replaceAll(secret, '[redacted]');
   }
-  return result.replaceAll(credentials, '$1$2[redacted]');
+  return result;
 }
 
-/** The beginning of something unexpected, quoted: `"<!doctype html> <title>…"`. */
+/** The beginning of something unexpected, quoted: `"<!doctype html> <title>…"`, without the given values and without what looks like a credential. */
 export function excerpt(content: string | Uint8Array, secrets: readonly string[] = [], maximum = 160): string {
   const text = typeof content === 'string' ? content : new TextDecoder().decode(content.subarray(0, maximum * 16));
   // Redaction comes before cutting: half a secret is still one.
-  return `"${printable(redacted(text.slice(0, maximum * 16), secrets), maximum)}"`;
+  const hidden = withoutSecrets(text.slice(0, maximum * 16), secrets).replaceAll(credentials, '$1$2[redacted]');
+  return `"${printable(hidden, maximum)}"`;
 }

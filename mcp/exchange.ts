@@ -1,4 +1,5 @@
 import { Budget, type ClientInfo, type Connection, type Exchange, type Target } from './connection.ts';
+import { withoutSecrets } from './excerpt.ts';
 import { Fault } from './fault.ts';
 import { ownSend, place } from './http.ts';
 import type { Message } from './jsonrpc.ts';
@@ -47,12 +48,18 @@ export async function withConnection<T>(
     return await use(connection, exchange);
   } catch (error) {
     if (options.signal?.aborted === true) throw options.signal.reason;
-    if (error instanceof Fault || !deadline.aborted) throw error;
-    throw timeoutFault(exchange);
+    if (error instanceof Fault) throw withoutOurSecrets(error, exchange.secrets);
+    throw deadline.aborted ? timeoutFault(exchange) : error;
   } finally {
     await connection.close();
     await own?.close();
   }
+}
+
+/** Whatever part of the server's words a message quotes, it must not give our own credentials away. */
+function withoutOurSecrets({ kind, message, details, cause }: Fault, secrets: readonly string[]): Fault {
+  const challenge = details.challenge === undefined ? {} : { challenge: withoutSecrets(details.challenge, secrets) };
+  return new Fault(kind, withoutSecrets(message, secrets), { ...details, ...challenge }, { cause });
 }
 
 function timeoutFault(exchange: Exchange): Fault {

@@ -16,6 +16,8 @@ export interface FaultDetails {
   readonly status?: number;
   /** Value of `WWW-Authenticate`, bounded and printable. */
   readonly challenge?: string;
+  /** The connection closed before a byte of an answer came. */
+  readonly hungUp?: boolean;
 }
 
 /** The exchange as a whole failed. `message` is one or two sentences for a stranger: printable, bounded, free of our credentials. */

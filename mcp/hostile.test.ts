@@ -212,6 +212,26 @@ test('our own credentials never appear in what is quoted', async () => {
   expect(result.message).toContain('[redacted]');
 });
 
+test('a server that closes connections without a word is asked again', async () => {
+  const used = new WeakSet<object>();
+  await using server = await httpListener((request, response, body) => {
+    if (used.has(request.socket)) return request.socket.destroy();
+    used.add(request.socket);
+    if (request.method === 'DELETE' || !body.includes('"id"')) return response.writeHead(202).end();
+    return response.writeHead(200, json).end(reply(body, body.includes('tools/list') ? { tools: [] } : initialized()));
+  });
+  expect(await probe({ url: server.url })).toMatchObject({ outcome: 'Verified' });
+});
+
+test('our own credentials do not appear in an error of the server either', async () => {
+  await using server = await httpListener((request, response, body) => {
+    const error = { code: -32000, message: `no such key: ${String(request.headers['x-api-key'])}` };
+    return response.writeHead(200, json).end(JSON.stringify({ jsonrpc: '2.0', id: id(body), error }));
+  });
+  const result = await probe({ url: server.url, headers: { 'X-Api-Key': 'battery-staple' } });
+  expect(result).toMatchObject({ outcome: 'HandshakeFailed', message: expect.stringContaining('no such key: [redacted]') });
+});
+
 test('a session handed out with a refusal is ended too', async () => {
   let opened = 0;
   const ended: unknown[] = [];

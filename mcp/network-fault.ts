@@ -50,7 +50,8 @@ export function networkFault(error: unknown, url: URL): Fault {
   const code = codeOf(error);
   const meaning = meanings[code];
   const cause = { cause: error };
-  if (meaning !== undefined) return new Fault(meaning.kind, meaning.text(at, code, url.hostname), {}, cause);
+  if (meaning !== undefined)
+    return new Fault(meaning.kind, meaning.text(at, code, url.hostname), meaning === hungUp ? { hungUp: true } : {}, cause);
   const said = printable(error instanceof Error ? error.message : String(error), 200);
   if (error instanceof Error && error.name === 'HTTPParserError') {
     const data = (error as { data?: unknown }).data;

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { answerTo, farewellMs, quote, type Connection, type Dialect, type Exchange, type RequestOptions } from './connection.ts';
 import { Fault, RefusedError } from './fault.ts';
 import { headerValue } from './header-value.ts';
-import { header, mediaType, place, type HttpResponse } from './http.ts';
+import { header, mediaType, place, type HttpRequest, type HttpResponse } from './http.ts';
 import { isObject, MessageError, parseMessages, serialize, type Id, type JsonObject, type Message } from './jsonrpc.ts';
 import { networkFault } from './network-fault.ts';
 import { SseLimitError, SseParser } from './sse.ts';
@@ -29,6 +29,7 @@ export class StreamableHttpConnection implements Connection {
   #session: string | undefined;
   #lastId = 0;
   #answers = 0;
+  #answered = false;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
@@ -40,7 +41,9 @@ export class StreamableHttpConnection implements Connection {
     this.#exchange.progress.waitingFor = `an answer to ${method}`;
     const signal = options.signal ?? this.#exchange.signal;
     const body = serialize({ kind: 'Request', id, method, params: this.#withMeta(params) });
-    const response = await this.#post(body, { ...this.#headersFor(method, params), ...options.headers }, signal);
+    const headers = { ...this.#headersFor(method, params), ...options.headers };
+    // Only a tool call may have had an effect already when the connection breaks.
+    const response = await this.#post(body, headers, signal, method !== 'tools/call');
     const answer = await this.#answer(response, id, method, signal);
     if (answer.kind === 'Error') throw new RefusedError(response.status, answer.error);
     return answer.result;
@@ -58,7 +61,7 @@ export class StreamableHttpConnection implements Connection {
     const farewells = this.#sessions.map(async (session) => {
       // 405 is allowed: the server ends sessions by itself. So is every other failure: we have done what we can.
       const headers = { ...this.#exchange.target.headers, ...revision, 'mcp-session-id': session };
-      const response = await this.#exchange.send({ method: 'DELETE', url: this.#url, headers, signal });
+      const response = await this.#send({ method: 'DELETE', headers, signal });
       response.cancel();
     });
     await Promise.allSettled(farewells);
@@ -84,41 +87,40 @@ export class StreamableHttpConnection implements Connection {
     return { ...params, _meta: { ...(isObject(params['_meta']) ? params['_meta'] : {}), ...meta } };
   }
 
-  async #post(body: string, extra: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse> {
+  async #post(body: string, extra: Readonly<Record<string, string>>, signal: AbortSignal, repeatable = true): Promise<HttpResponse> {
     const headers = {
       ...this.#exchange.target.headers,
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
       ...extra,
     };
-    const response = await this.#send('POST', headers, body, signal);
+    const request = { method: 'POST', headers, body, signal } as const;
+    const response = await this.#send(request, repeatable);
     if (response.status !== 307 && response.status !== 308) return response;
     const location = slashRedirect(header(response, 'location'), this.#url);
     if (location === undefined) return response;
     response.cancel();
     this.#url = location;
-    return this.#send('POST', headers, body, signal);
+    return this.#send(request, repeatable);
   }
 
-  async #send(
-    method: 'GET' | 'POST',
-    headers: Readonly<Record<string, string>>,
-    body: string | undefined,
-    signal: AbortSignal,
-  ): Promise<HttpResponse> {
+  /** A server may close an idle connection just when we use it again: what may be repeated is sent once more. */
+  async #send(request: Omit<HttpRequest, 'url'>, repeatable = true): Promise<HttpResponse> {
     const session = this.#session === undefined ? {} : { 'mcp-session-id': this.#session };
-    const optional = body === undefined ? {} : { body };
-    let response;
-    try {
-      // Identity: a compressed bomb would pass every limit on bytes.
-      const all = { ...headers, 'accept-encoding': 'identity', ...session };
-      response = await this.#exchange.send({ method, url: this.#url, headers: all, signal, ...optional });
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      throw networkFault(error, this.#url);
+    // Identity: a compressed bomb would pass every limit on bytes.
+    const headers = { ...session, ...request.headers, 'accept-encoding': 'identity' };
+    for (let again = repeatable && this.#answered; ; again = false) {
+      try {
+        const response = await this.#exchange.send({ ...request, headers, url: this.#url });
+        this.#answered = true;
+        this.#noteSession(header(response, 'mcp-session-id'));
+        return response;
+      } catch (error) {
+        if (request.signal.aborted) throw request.signal.reason;
+        const fault = networkFault(error, this.#url);
+        if (!again || fault.details.hungUp !== true) throw fault;
+      }
     }
-    this.#noteSession(header(response, 'mcp-session-id'));
-    return response;
   }
 
   /** Any answer may open a session, also a refusal: whatever id we see is ended in `close`. Modern servers have none. */
@@ -213,7 +215,7 @@ export class StreamableHttpConnection implements Connection {
         'mcp-protocol-version': this.dialect.revision,
         'last-event-id': lastEventId,
       };
-      response = await this.#send('GET', headers, undefined, signal);
+      response = await this.#send({ method: 'GET', headers, signal });
       if (response.status !== 200 || mediaType(response) !== 'text/event-stream') {
         response.cancel();
         throw new Fault(
