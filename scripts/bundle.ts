@@ -38,6 +38,9 @@ const { metafile } = await build({
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
   metafile: true,
   logLevel: 'warning',
+}).catch(() => {
+  // esbuild has said what and where.
+  process.exit(1);
 });
 for (const [path, { bytes, entryPoint }] of Object.entries(metafile.outputs)) {
   if (entryPoint !== undefined && PROGRAMS.some(({ entry }) => entry === entryPoint)) {

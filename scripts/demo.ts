@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { down, load, up } from '../e2e/cluster/named.ts';
+import { down, find, load, up } from '../e2e/cluster/named.ts';
 import type { NamedCluster } from '../e2e/cluster/provider.ts';
 import { run } from '../e2e/cluster/run.ts';
 import { EVERYTHING_PUBLISHED, everythingImage, KUBERNETES_MCP_SERVER_PUBLISHED, kubernetesMcpServerImage } from '../e2e/images/servers.ts';
@@ -46,7 +46,7 @@ try {
 async function demonstrate(): Promise<void> {
   progress.say('building the operator image from the Dockerfile');
   const [kubectl, kubeconfig, cluster] = await Promise.all([clusterReady(), imageBuilt()]).then(([ready]) => ready);
-  const deviations = cluster === undefined ? await intoCurrent(kubectl) : await intoOwn(cluster);
+  const deviations = cluster === undefined ? await intoForeign(kubectl) : await intoOwn(cluster);
   progress.say('installing CRDs, rights and the operator (two replicas)');
   await deployOperator(kubectl, deviations);
   progress.say(`applying ${EXAMPLE}`);
@@ -56,8 +56,8 @@ async function demonstrate(): Promise<void> {
   await serversReady(kubectl, NAMESPACE, progress, 180_000);
   await present(kubectl, kubeconfig);
   progress.show('Go on');
-  const cluster_ = cluster === undefined ? '' : `  export KUBECONFIG=${kubeconfig?.replace(`${ROOT}/`, '') ?? ''}\n`;
-  process.stdout.write(`${cluster_}  kubectl get mcps -n ${NAMESPACE}\n  npm run --silent mcp-fleet -- --help\n\n  ${removal()}\n\n`);
+  const use = CURRENT ? '' : `  export KUBECONFIG=${kubeconfig?.replace(`${ROOT}/`, '') ?? ''}\n`;
+  process.stdout.write(`${use}  kubectl get mcps -n ${NAMESPACE}\n  npm run --silent mcp-fleet -- --help\n\n  ${removal()}\n\n`);
   progress.say('done');
 }
 
@@ -67,7 +67,8 @@ async function clusterReady(): Promise<Ready> {
   if (CURRENT) {
     const kubectl = await kubectlHere();
     progress.say(`using the cluster of context ${(await kubectl(['config', 'current-context'])).trim()}`);
-    return [kubectl, process.env['KUBECONFIG'], undefined];
+    const where = await target(kubectl);
+    return [kubectl, process.env['KUBECONFIG'], where.type === 'Ours' ? await find(where.name) : undefined];
   }
   const cluster = await up(NAME, { controlPlaneOnly: false, metricsServer: false, progress: (line) => progress.say(line) });
   progress.say(`cluster ${NAME} is ready (${cluster.provider})`);
@@ -79,7 +80,7 @@ async function imageBuilt(): Promise<void> {
   progress.say('the operator image is built');
 }
 
-async function intoCurrent(kubectl: Kubectl): Promise<Deviations> {
+async function intoForeign(kubectl: Kubectl): Promise<Deviations> {
   const image = process.env['IMAGE'] ?? '';
   if (image !== '') {
     return { image };

@@ -9,11 +9,16 @@ import { bring, target } from './target.ts';
 /** `make install | uninstall | deploy | undeploy`, against the cluster of KUBECONFIG. `IMAGE` names an image that the cluster can pull. */
 const ARCHIVE = join(ROOT, 'dist/image.tar');
 
-const COMMANDS: Readonly<Record<string, (kubectl: Kubectl) => Promise<void>>> = {
-  install: installDefinitions,
-  uninstall: removeDefinitions,
-  deploy,
-  undeploy: removeOperator,
+interface Command {
+  readonly run: (kubectl: Kubectl) => Promise<void>;
+  readonly done: string;
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  install: { run: installDefinitions, done: 'the CRDs are established' },
+  uninstall: { run: removeDefinitions, done: 'the CRDs are gone, and every MCPServer with them' },
+  deploy: { run: deploy, done: 'the operator runs' },
+  undeploy: { run: removeOperator, done: 'the operator is gone; MCPServers and all that was made for them stay' },
 };
 
 const [name = ''] = process.argv.slice(2);
@@ -22,7 +27,8 @@ if (command === undefined) {
   throw new TypeError(`no command ${JSON.stringify(name)}; commands are ${Object.keys(COMMANDS).join(', ')}`);
 }
 try {
-  await command(await kubectlHere());
+  await command.run(await kubectlHere());
+  process.stdout.write(`${command.done}\n`);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

@@ -24,11 +24,16 @@ const revision = await promisify(execFile)('git', ['rev-parse', 'HEAD'], { cwd: 
 );
 const buildArguments = ['--build-arg', `VERSION=${version}`, '--build-arg', `REVISION=${revision}`];
 
-await run('node', ['scripts/bundle.ts']);
-await mkdir(join(ROOT, 'dist'), { recursive: true });
-await rm(ARCHIVE, { force: true });
-await ((await dockerRuns()) ? withDocker() : withBuildah());
-process.stdout.write(`${reference} is in dist/image.tar\n`);
+try {
+  await run('node', ['scripts/bundle.ts']);
+  await mkdir(join(ROOT, 'dist'), { recursive: true });
+  await rm(ARCHIVE, { force: true });
+  await ((await dockerRuns()) ? withDocker() : withBuildah());
+  process.stdout.write(`${reference} is in dist/image.tar\n`);
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
 
 async function withDocker(): Promise<void> {
   await run('docker', ['build', '--quiet', '--tag', reference, ...buildArguments, '.']);
