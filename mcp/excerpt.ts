@@ -28,10 +28,15 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
   return result;
 }
 
+/** `text` without the given values and without what looks like a credential. */
+export function redacted(text: string, secrets: readonly string[]): string {
+  return withoutSecrets(text, secrets).replaceAll(credentials, '$1$2[redacted]');
+}
+
 /** The beginning of something unexpected, quoted: `"<!doctype html> <title>…"`, without the given values and without what looks like a credential. */
 export function excerpt(content: string | Uint8Array, secrets: readonly string[] = [], maximum = 160): string {
   const text = typeof content === 'string' ? content : new TextDecoder().decode(content.subarray(0, maximum * 16));
   // Redaction comes before cutting: half a secret is still one.
-  const hidden = withoutSecrets(text.slice(0, maximum * 16), secrets).replaceAll(credentials, '$1$2[redacted]');
+  const hidden = redacted(text.slice(0, maximum * 16), secrets);
   return `"${printable(hidden, maximum)}"`;
 }
