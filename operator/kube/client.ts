@@ -131,12 +131,11 @@ export class Client {
     };
   }
 
-  /** Not repeated when the connection breaks: the object may have been made. */
+  /** Not repeated when the connection breaks: the object may have been made. With a subresource (`token`, `eviction`), of the named object. */
   async create<T extends KubeObject>(resource: Resource<T>, object: T, options: WriteOptions = {}): Promise<T> {
-    const path = withQuery(
-      collectionPath(resource, object.metadata?.namespace) + (options.subresource === undefined ? '' : `/${options.subresource}`),
-      writeQuery(options),
-    );
+    const { subresource } = options;
+    const collection = collectionPath(resource, object.metadata.namespace);
+    const path = withQuery(subresource === undefined ? collection : pathOf(resource, object.metadata, subresource), writeQuery(options));
     return this.#send<T>({ method: 'POST', path, body: JSON.stringify(object), signal: options.signal });
   }
 

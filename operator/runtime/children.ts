@@ -1,7 +1,7 @@
 import type { Client, JSONPatch } from '../kube/client.ts';
 import { isKubeError } from '../kube/errors.ts';
 import { type Key, type KubeObject, keyOf, type Resource } from '../kube/object.ts';
-import { covers } from './covers.ts';
+import { covers, project } from './covers.ts';
 import { digest } from './digest.ts';
 import { NameConflict, OWNER_INDEX, type Owner, ownerUidOf } from './ownership.ts';
 import type { Store } from './store.ts';
@@ -167,7 +167,7 @@ export class Children {
   #isAsAsked(kind: AnyChildKind, live: KubeObject, wish: KubeObject, asked: string): boolean {
     if (covers(live, wish)) return !hasExtras(kind, live, wish);
     const normalized = this.#normalized.get(live.metadata.uid ?? '');
-    return normalized?.asked === asked && normalized.answered === contentDigest(live);
+    return normalized?.asked === asked && normalized.answered === digest(project(live, wish)) && !hasExtras(kind, live, wish);
   }
 
   async #apply(kind: AnyChildKind, object: KubeObject, signal: AbortSignal): Promise<KubeObject> {
@@ -186,7 +186,7 @@ export class Children {
     }
     const uid = live.metadata.uid ?? '';
     if (covers(live, wish)) this.#normalized.delete(uid);
-    else this.#normalized.set(uid, { asked, answered: contentDigest(live) });
+    else this.#normalized.set(uid, { asked, answered: digest(project(live, wish)) });
     this.#verified.set(live, asked);
     kind.store.written(live);
   }
@@ -231,11 +231,4 @@ function replacement(exact: readonly string[], live: KubeObject, wish: KubeObjec
       return value === undefined ? ({ op: 'remove', path: `/${name}` } as const) : ({ op: 'add', path: `/${name}`, value } as const);
     }),
   ];
-}
-
-/** Over what people mean by the content: neither who wrote it nor how it fares. */
-function contentDigest(object: KubeObject): string {
-  const { metadata, status: _, ...content } = object as KubeObject & { readonly status?: unknown };
-  const { labels, annotations, ownerReferences } = metadata;
-  return digest([content, labels, annotations, ownerReferences]);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { covers, same } from './covers.ts';
+import { covers, project, same } from './covers.ts';
 
 describe('covers', () => {
   const live = {
@@ -64,4 +64,29 @@ describe('same', () => {
     expect(same({ a: 1, b: 2 }, { a: 1 })).toBe(false);
     expect(same(undefined, {})).toBe(true);
   });
+});
+
+describe('project', () => {
+  const wish = { spec: { cpu: '1000m', list: [1], containers: [{ name: 'a', cpu: '1000m' }] } };
+  const live = { spec: { cpu: '1', list: [1], replicas: 1, containers: [{ name: 'b' }, { name: 'a', cpu: '1', image: 'x' }] }, status: {} };
+  const seen = JSON.stringify(project(live, wish));
+  const differs = (change: (copy: typeof live) => void): boolean => {
+    const copy = structuredClone(live);
+    change(copy);
+    return JSON.stringify(project(copy, wish)) !== seen;
+  };
+  const cases: Record<string, [change: (copy: typeof live) => void, differs: boolean]> = {
+    'a field that nobody asked for': [({ spec }) => (spec.replicas = 5), false],
+    'a container of others': [({ spec }) => (spec.containers[0] = { name: 'c' }), false],
+    'a field of a container that nobody asked for': [({ spec }) => (spec.containers[1] = { name: 'a', cpu: '1', image: 'y' }), false],
+    'a field that was asked for': [({ spec }) => (spec.cpu = '2'), true],
+    'a field of a container that was asked for': [({ spec }) => (spec.containers[1] = { name: 'a', cpu: '2', image: 'x' }), true],
+    'a container that went': [({ spec }) => spec.containers.pop(), true],
+    'a list that grew': [({ spec }) => spec.list.push(2), true],
+  };
+  for (const [name, [change, expected]] of Object.entries(cases)) {
+    it(`${expected ? 'shows' : 'does not show'} ${name}`, () => {
+      expect(differs(change)).toBe(expected);
+    });
+  }
 });

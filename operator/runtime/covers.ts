@@ -22,6 +22,20 @@ export function covers(live: unknown, desired: unknown, path = ''): boolean {
 /** Whether both say the same, apart from what the API server drops. */
 export const same = (a: unknown, b: unknown): boolean => covers(a, b) && covers(b, a);
 
+/**
+ * What `live` says about the fields that `desired` names. Equal projections of two live objects mean that nothing happened
+ * to those fields in between, in whatever form the server stores them.
+ */
+export function project(live: unknown, desired: unknown, path = ''): unknown {
+  if (Array.isArray(desired)) {
+    const keys = keysOf(desired, path);
+    if (!Array.isArray(live) || keys === undefined) return live;
+    return (desired as readonly Item[]).map((item) => project(itemOf(live, item, keys), item));
+  }
+  if (!isItem(desired) || !isItem(live)) return live;
+  return Object.keys(desired).map((key) => project(live[key], desired[key], key));
+}
+
 type Item = Readonly<Record<string, unknown>>;
 
 /**
@@ -56,16 +70,25 @@ const KEY_DEFAULTS: Readonly<Record<string, unknown>> = { protocol: 'TCP' };
 function coversList(live: unknown, desired: readonly unknown[], path: string): boolean {
   if (!Array.isArray(live)) return false;
   const items: readonly unknown[] = live;
-  const keys = LIST_KEYS[path]?.find((candidate) => desired.every((item) => isItem(item) && item[candidate[0] ?? ''] !== undefined));
-  if (keys !== undefined && desired.length > 0) {
+  const keys = keysOf(desired, path);
+  if (keys !== undefined) {
     return (desired as readonly Item[]).every((item) => {
-      const other = items.find((candidate) => isItem(candidate) && keys.every((key) => keyValue(candidate, key) === keyValue(item, key)));
+      const other = itemOf(items, item, keys);
       return other !== undefined && covers(other, item);
     });
   }
   if (path === 'finalizers') return desired.every((item) => items.includes(item));
   return items.length === desired.length && desired.every((item, index) => covers(items[index], item));
 }
+
+/** The keys by which the items of this list are told apart; `undefined` where only their order does. */
+const keysOf = (desired: readonly unknown[], path: string): readonly string[] | undefined =>
+  desired.length === 0
+    ? undefined
+    : LIST_KEYS[path]?.find((candidate) => desired.every((item) => isItem(item) && item[candidate[0] ?? ''] !== undefined));
+
+const itemOf = (items: readonly unknown[], item: Item, keys: readonly string[]): unknown =>
+  items.find((candidate) => isItem(candidate) && keys.every((key) => keyValue(candidate, key) === keyValue(item, key)));
 
 const keyValue = (item: Item, key: string): unknown => item[key] ?? KEY_DEFAULTS[key];
 

@@ -181,7 +181,7 @@ export function echoOperator(
   const { watchIdle, pace = 0, ...rest } = options;
   const transport = new Transport({
     credentials,
-    userAgent: 'echo-operator/1.0',
+    userAgent: `echo-operator/1.0 ${rest.identity ?? ''}`.trim(),
     ...(watchIdle !== undefined && { watchIdle }),
     observer: {
       finished: (observation) => {
