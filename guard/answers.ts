@@ -58,7 +58,8 @@ export type ObjectType = 'tool' | 'prompt' | 'resource';
 /** What a caller hears of an object that it can never use, and of one that does not exist: the same bytes. */
 export function unknownObject(id: RequestId, type: ObjectType, name: string): Answer {
   const words = { tool: 'Unknown tool', prompt: 'Unknown prompt', resource: 'Resource not found' }[type];
-  return rpcError(200, id, RPC.invalidParams, `${words}: ${name}`);
+  // SEP-2164 asks for the URI beside the message.
+  return rpcError(200, id, RPC.invalidParams, `${words}: ${name}`, type === 'resource' ? { uri: name } : undefined);
 }
 
 /** What a caller hears of a method that is refused to it or that nobody knows. */

@@ -159,10 +159,7 @@ function decision(call: Call): Answer | undefined {
   if (enforcement === undefined || message === undefined || caller === undefined) return undefined;
   if (message.kind === 'response') return solicited(call);
   const subject = objectOf(call, message);
-  if (subject === 'malformed') {
-    if (message.kind !== 'request') return malformed(call, 400, RPC.invalidParams, 'The notification does not name its object');
-    return refuse(call, 'MALFORMED', rpcError(200, message.id, RPC.invalidParams, 'Invalid params: the object is not named by a string'));
-  }
+  if (subject === 'malformed') return unnamed(call, message.method);
   call.object = subject;
   const args = message.params.read('arguments');
   call.decision = enforcement.engine.decide({
@@ -179,6 +176,20 @@ function decision(call: Call): Answer | undefined {
   if (call.decision.effect === 'deny') return denied(call, call.decision);
   call.wouldDeny = call.decision.wouldDeny;
   return subscriptionsAllowed(call);
+}
+
+/** Methods of the legacy era that a modern server does not have, whatever their parameters are. */
+const LEGACY_ONLY = new Set(['resources/subscribe', 'resources/unsubscribe']);
+
+/** An object that is not named by a string. Without a policy the server says so itself. */
+function unnamed(call: Call, method: string): Answer | undefined {
+  if (call.enforcement?.transparent === true) {
+    call.decision = { effect: 'allow', code: 'ALLOWED' };
+    return undefined;
+  }
+  if (call.id === undefined) return malformed(call, 400, RPC.invalidParams, 'The notification does not name its object');
+  if (call.era === 'modern' && LEGACY_ONLY.has(method)) return refuse(call, 'METHOD', methodRefused(call.id, call.era, method));
+  return refuse(call, 'MALFORMED', rpcError(200, call.id, RPC.invalidParams, 'Invalid params: the object is not named by a string'));
 }
 
 /** `subscriptions/listen` names resources of its own: each must be readable. */

@@ -46,13 +46,16 @@ export function eraOf(message: Message, headers: StandardHeaders): EraResult {
   const claim = isObject(meta) ? own(meta, VERSION_KEY) : undefined;
   const headerModern = headers.version !== undefined && isModern(headers.version);
   const claimModern = typeof claim === 'string' && isModern(claim);
+  if (typeof claim === 'string' && headers.version !== undefined && headers.version !== claim) {
+    return { ok: false, problem: 'MCP-Protocol-Version differs from the version in the body' };
+  }
+  if (typeof claim === 'string' && headers.method !== undefined && headers.method !== method) {
+    return { ok: false, problem: 'Mcp-Method differs from the method in the body' };
+  }
   if (method === 'initialize' && !claimModern) {
     return headerModern
       ? { ok: false, problem: 'initialize was sent with a modern MCP-Protocol-Version header' }
       : { ok: true, era: 'legacy', version: headers.version };
-  }
-  if (typeof claim === 'string' && headers.version !== undefined && headers.version !== claim) {
-    return { ok: false, problem: 'MCP-Protocol-Version differs from the version in the body' };
   }
   if (!claimModern && !headerModern) return { ok: true, era: 'legacy', version: headers.version };
   const disagreement = standardHeaders(message, headers);

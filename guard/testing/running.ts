@@ -27,15 +27,15 @@ export interface RunningGuard {
   /** Where callers go. */
   readonly url: string;
   /** The audit records so far. */
-  audit(): readonly Record<string, unknown>[];
+  readonly audit: () => readonly Record<string, unknown>[];
   /** The audit log as it was written. */
-  auditText(): string;
+  readonly auditText: () => string;
   /** Everything that was logged besides. */
-  logText(): string;
+  readonly logText: () => string;
   /** Puts another bundle in the file, as the kubelet does: whole, by a rename. */
-  write(bundle: Bundle | string): void;
+  readonly write: (bundle: Bundle | string) => void;
   readonly directory: string;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** Starts a guard on free ports of the loopback interface. */

@@ -20,7 +20,7 @@ export interface ScriptedServer {
   /** Requests that are not of the guard's own inventory. */
   calls(method?: string): readonly Seen[];
   script: Script;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** An inventory for the guard's own listing: tools, prompts and resources of a legacy server. */
