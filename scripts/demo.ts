@@ -36,6 +36,12 @@ const CALLS: readonly (readonly string[])[] = [
 const REFUSED = ['kubernetes', 'pods_list_in_namespace', 'namespace=kube-system'];
 
 const progress = new Progress();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    progress.say(`interrupted; what was made is still there: ${removal()}`);
+    process.exit(130);
+  });
+}
 try {
   await (process.argv[2] === 'down' ? remove() : demonstrate());
 } catch (error) {
