@@ -29,7 +29,7 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
 }
 
 /** `text` without the given values and without what looks like a credential. */
-export function redacted(text: string, secrets: readonly string[]): string {
+function redacted(text: string, secrets: readonly string[]): string {
   return withoutSecrets(text, secrets).replaceAll(credentials, '$1$2[redacted]');
 }
 

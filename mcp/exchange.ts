@@ -29,7 +29,7 @@ export async function withConnection<T>(
 ): Promise<T> {
   const limits = { ...defaultLimits, ...options.limits };
   const deadline = AbortSignal.timeout(limits.timeoutMs);
-  const own = target.send === undefined ? ownSend(target.ca === undefined ? {} : { ca: target.ca }) : undefined;
+  const own = target.send === undefined ? ownSend(target.url.origin, target.ca === undefined ? {} : { ca: target.ca }) : undefined;
   const headers = lowerCase(target.headers ?? {});
   const exchange: Exchange = {
     target: { ...target, url: withoutCredentials(target.url), headers },

@@ -1,4 +1,4 @@
-import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { buildConnector, Client, Pool, type Dispatcher } from 'undici';
 import { printable } from './excerpt.ts';
 
 export interface HttpRequest {
@@ -8,6 +8,8 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal: AbortSignal;
+  /** Sent while another answer is being read, or answered by a stream that stays open: it must not wait its turn. */
+  readonly aside?: boolean;
 }
 
 export interface HttpResponse {
@@ -54,23 +56,32 @@ export interface OwnSend {
   close(): Promise<void>;
 }
 
-export function ownSend(options: { readonly ca?: string } = {}): OwnSend {
+/**
+ * One connection for all that is asked in turn, so that behind a Service with several pods a session stays with the pod that opened it; further ones only
+ * for what is sent `aside`.
+ */
+export function ownSend(origin: string, options: { readonly ca?: string } = {}): OwnSend {
   let connected = false;
-  const connect = buildConnector({ timeout: 0, ...(options.ca === undefined ? {} : { ca: options.ca }) });
-  const agent = new Agent({
-    connect: (target, callback) => {
-      connect(target, (...outcome) => {
-        if (outcome[0] === null) connected = true;
-        callback(...outcome);
-      });
+  const connector = buildConnector({ timeout: 0, ...(options.ca === undefined ? {} : { ca: options.ca }) });
+  const connect: typeof connector = (target, callback) => {
+    connector(target, (...outcome) => {
+      if (outcome[0] === null) connected = true;
+      callback(...outcome);
+    });
+  };
+  // Node's own default for headers, against endless ones.
+  const limits = { connect, pipelining: 1, maxHeaderSize: 16 * 1024 };
+  const turn = new Client(origin, limits);
+  const aside = new Pool(origin, { ...limits, connections: 3 });
+  const sendInTurn = sendThrough(turn);
+  const sendAside = sendThrough(aside);
+  return {
+    send: (request) => (request.aside === true ? sendAside(request) : sendInTurn(request)),
+    connected: () => connected,
+    close: async () => {
+      await Promise.all([turn.destroy(), aside.destroy()]);
     },
-    // One for a stream that stays open, the others for what is asked meanwhile.
-    connections: 4,
-    pipelining: 1,
-    // Node's own default, against endless headers.
-    maxHeaderSize: 16 * 1024,
-  });
-  return { send: sendThrough(agent), connected: () => connected, close: () => agent.destroy() };
+  };
 }
 
 /** The first value of a header. */

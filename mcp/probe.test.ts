@@ -23,6 +23,8 @@ describe('a legacy server of the official SDK', () => {
       message: 'legacy 1.0.0 speaks MCP 2025-11-25 and lists 7 tools',
       server: { name: 'legacy', version: '1.0.0', era: 'Legacy', protocolVersions: ['2025-11-25'], capabilities: ['logging', 'tools'] },
     });
+    // Behind a Service another connection may lead to another pod, which does not know the session.
+    expect(new Set(server.requests.map((request) => request.socket)).size).toBe(1);
     expect(server.opened).toHaveLength(options.stateless === true ? 0 : 1);
     expect(server.sessions.size).toBe(0);
   });

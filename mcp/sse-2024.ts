@@ -152,7 +152,14 @@ export class Sse2024Connection implements Connection {
   async #send(method: 'GET' | 'POST', url: URL, extra: Readonly<Record<string, string>>, body?: string): Promise<HttpResponse> {
     const headers = { ...this.#exchange.target.headers, 'accept-encoding': 'identity', ...extra };
     try {
-      return await this.#exchange.send({ method, url, headers, signal: this.#signal, ...(body === undefined ? {} : { body }) });
+      return await this.#exchange.send({
+        method,
+        url,
+        headers,
+        signal: this.#signal,
+        aside: method === 'GET',
+        ...(body === undefined ? {} : { body }),
+      });
     } catch (error) {
       if (this.#signal.aborted) throw this.#signal.reason;
       throw networkFault(error, url);

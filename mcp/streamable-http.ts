@@ -12,6 +12,8 @@ import { statusFault } from './status-fault.ts';
 const mostAnswers = 32;
 /** A legacy server may end a stream before the answer and ask us to come back (SEP-1699); so often we do. */
 const mostResumptions = 16;
+/** How long a stream may take to end after its answer, in milliseconds. */
+const graceMs = 100;
 /** Upper bound of the wait that `retry:` asks for, in milliseconds. */
 const longestRetry = 5_000;
 /** Sessions that we clean up: a confused server hands out one per request. */
@@ -43,14 +45,14 @@ export class StreamableHttpConnection implements Connection {
     const body = serialize({ kind: 'Request', id, method, params: this.#withMeta(params) });
     const headers = { ...this.#headersFor(method, params), ...options.headers };
     // Only a tool call may have had an effect already when the connection breaks.
-    const response = await this.#post(body, headers, signal, method !== 'tools/call');
+    const response = await this.#post(body, headers, signal, { repeatable: method !== 'tools/call' });
     const answer = await this.#answer(response, id, method, signal);
     if (answer.kind === 'Error') throw new RefusedError(response.status, answer.error);
     return answer.result;
   }
 
   async notify(method: string, params?: JsonObject): Promise<void> {
-    this.#exchange.progress.waitingFor = `${method} to be accepted`;
+    this.#exchange.progress.waitingFor = `the acceptance of ${method}`;
     const message: Message = { kind: 'Notification', method, ...(params === undefined ? {} : { params }) };
     await this.#deliver(message, this.#exchange.signal);
   }
@@ -87,14 +89,19 @@ export class StreamableHttpConnection implements Connection {
     return { ...params, _meta: { ...(isObject(params['_meta']) ? params['_meta'] : {}), ...meta } };
   }
 
-  async #post(body: string, extra: Readonly<Record<string, string>>, signal: AbortSignal, repeatable = true): Promise<HttpResponse> {
+  async #post(
+    body: string,
+    extra: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    { repeatable = true, aside = false }: { readonly repeatable?: boolean; readonly aside?: boolean } = {},
+  ): Promise<HttpResponse> {
     const headers = {
       ...this.#exchange.target.headers,
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
       ...extra,
     };
-    const request = { method: 'POST', headers, body, signal } as const;
+    const request = { method: 'POST', headers, body, signal, aside } as const;
     const response = await this.#send(request, repeatable);
     if (response.status !== 307 && response.status !== 308) return response;
     const location = slashRedirect(header(response, 'location'), this.#url);
@@ -227,16 +234,22 @@ export class StreamableHttpConnection implements Connection {
   }
 
   async *#events(response: HttpResponse, parser: SseParser, method: string, signal: AbortSignal) {
+    const chunks = response.body[Symbol.asyncIterator]();
+    let over = false;
     try {
-      for await (const chunk of response.body) {
-        this.#exchange.budget.take(chunk.byteLength);
-        yield* parser.push(chunk);
+      for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+        this.#exchange.budget.take(next.value.byteLength);
+        yield* parser.push(next.value);
       }
+      over = true;
     } catch (error) {
+      over = true;
       if (signal.aborted) throw signal.reason;
       if (error instanceof SseLimitError) throw new Fault('ProtocolError', `in the answer to ${method} ${error.message}`);
       throw cut(error, method);
     } finally {
+      // A session may depend on the connection, and that on the stream's proper end.
+      if (!over && this.dialect?.era === 'Legacy') await remainder(chunks);
       response.cancel();
     }
   }
@@ -259,21 +272,24 @@ export class StreamableHttpConnection implements Connection {
   async #incidental(message: Message, signal: AbortSignal): Promise<void> {
     this.#exchange.onMessage?.(message);
     if (message.kind !== 'Request' || this.dialect?.era !== 'Legacy' || ++this.#answers > mostAnswers) return;
-    await this.#deliver(answerTo(message), signal).catch((error: unknown) => {
+    await this.#deliver(answerTo(message), signal, true).catch((error: unknown) => {
       // The server decides what a refused answer means; its own answer follows, or the deadline.
       if (signal.aborted) throw error;
     });
   }
 
   /** POSTs what has no answer: a notification, or our answer to a server's request. */
-  async #deliver(message: Message, signal: AbortSignal): Promise<void> {
+  async #deliver(message: Message, signal: AbortSignal, aside = false): Promise<void> {
     const method = message.kind === 'Notification' ? message.method : 'an answer';
-    const response = await this.#post(serialize(message), this.#headersFor(method, {}), signal);
-    if (response.status >= 200 && response.status < 300) {
+    const response = await this.#post(serialize(message), this.#headersFor(method, {}), signal, { aside });
+    const good = response.status >= 200 && response.status < 300;
+    if (good && mediaType(response) === 'text/event-stream') {
       response.cancel();
       return;
     }
+    // Read to the end, so that the connection can be used again.
     const text = await this.#text(response, 64 * 1024, method, signal);
+    if (good) return;
     const quoted = text === '' ? 'nothing' : quote(this.#exchange, text);
     throw statusFault({
       status: response.status,
@@ -316,6 +332,19 @@ export class StreamableHttpConnection implements Connection {
 function cut(error: unknown, method: string): Fault {
   if (error instanceof Fault) return error;
   return new Fault('ProtocolError', `the connection broke in the middle of the answer to ${method}`, {}, { cause: error });
+}
+
+/** Reads on to the end of a stream that has said what it had to say, but not for long. */
+async function remainder(chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  const given = new AbortController();
+  const late = delay(graceMs, { done: true } as const, { signal: given.signal }).catch(() => ({ done: true }) as const);
+  try {
+    for (let next = await Promise.race([chunks.next(), late]); next.done !== true; next = await Promise.race([chunks.next(), late]));
+  } catch {
+    // The answer is there already: how the stream ends does not matter.
+  } finally {
+    given.abort();
+  }
 }
 
 /**
