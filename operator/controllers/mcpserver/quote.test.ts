@@ -6,6 +6,11 @@ describe('logTail', () => {
     expect(logTail('1\n2\n3\n\n\u001b[31m4\u001b[0m\n5\n6  \n')).toBe('2\n3\n4\n5\n6');
   });
   it('is bounded', () => expect(logTail('x'.repeat(2000)).length).toBe(601));
+  it('hides credentials', () => {
+    expect(logTail('API_KEY=abcdef123456 Authorization: Bearer abcdefghijkl')).toBe('API_KEY=[redacted] Authorization: Bearer [redacted]');
+  });
+  it('leaves words alone', () =>
+    expect(logTail('password required, token missing: see docs')).toBe('password required, token missing: see docs'));
   it('is empty for silence', () => expect(logTail(undefined)).toBe(''));
 });
 

@@ -188,7 +188,7 @@ export class MCPServerReconciler implements Reconciler {
     const { stores, verifier, prober } = this.#options;
     const target = verifierTarget(server, stores.deployments.get(key), stores.pods.by(By.Server, key), prober);
     if (target === undefined || violation?.reason === 'GuardRequired') {
-      verifier.forget(key);
+      verifier.pause(key);
       return;
     }
     verifier.track(key, target);

@@ -67,10 +67,14 @@ function missingTools({ spec }: MCPServer, { inventory }: VerificationResult): s
   return (spec.verification.requiredTools ?? []).filter((name) => !names.has(name)).toSorted();
 }
 
+/** Whether handshake and listing worked, though a tool may be missing. */
+const worksBy = (condition: Condition | undefined): boolean =>
+  condition?.status === 'True' || condition?.reason === VerifiedReason.RequiredToolMissing;
+
 /** Moves at transitions and at most every interval: each move is a write. The tenth is the jitter of the schedule. */
 function successTime({ spec, status }: MCPServer, before: Condition | undefined, at: Date): string {
   const last = status?.verification?.lastSuccessTime;
-  if (last === undefined || before?.status !== 'True') return timestamp(at);
+  if (last === undefined || !worksBy(before)) return timestamp(at);
   return at.getTime() - Date.parse(last) < milliseconds(spec.verification.interval) * 0.9 - 1000 ? last : timestamp(at);
 }
 

@@ -203,6 +203,18 @@ describe('Verifier', () => {
     expect(verifier.result('a')?.outcome).toBe('Verified');
   });
 
+  it('keeps what it knows while nothing can answer, and verifies at once afterwards', async () => {
+    verifier.track('a', target('a'));
+    await clock.advance(0);
+    verifier.pause('a');
+    await clock.advance(900_000);
+    expect(asked).toEqual(['a']);
+    expect(verifier.result('a')?.outcome).toBe('Verified');
+    verifier.track('a', target('a'));
+    await clock.advance(0);
+    expect(asked).toEqual(['a', 'a']);
+  });
+
   it('forgets', async () => {
     verifier.track('a', target('a'));
     await clock.advance(0);

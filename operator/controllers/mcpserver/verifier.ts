@@ -51,6 +51,8 @@ interface Entry {
   result: VerificationResult | undefined;
   cancelTimer: (() => void) | undefined;
   running: AbortController | undefined;
+  /** Nothing can answer at present. */
+  paused: boolean;
 }
 
 /**
@@ -83,13 +85,21 @@ export class Verifier {
   /** Begins or goes on verifying. Cheap when nothing changed. */
   track(key: Key, target: VerifierTarget): void {
     const known = this.#entries.get(key);
-    if (known?.target.fingerprint === target.fingerprint) {
+    if (known?.paused === false && known.target.fingerprint === target.fingerprint) {
       known.target = target;
       return;
     }
     known?.cancelTimer?.();
     known?.running?.abort(new Error('the server changed'));
-    const entry: Entry = { target, since: this.#now(), failures: 0, result: known?.result, cancelTimer: undefined, running: undefined };
+    const entry: Entry = {
+      target,
+      since: this.#now(),
+      failures: 0,
+      result: known?.result,
+      cancelTimer: undefined,
+      running: undefined,
+      paused: false,
+    };
     this.#entries.set(key, entry);
     this.#failed.delete(key);
     const delay = known === undefined ? this.#dueIn(target) : 0;
@@ -97,10 +107,21 @@ export class Verifier {
     else this.#schedule(key, entry, delay);
   }
 
+  /** Stops verifying what cannot answer for now, but keeps what is known of it. */
+  pause(key: Key): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.paused) return;
+    entry.paused = true;
+    entry.cancelTimer?.();
+    entry.running?.abort(new Error('nothing is ready'));
+    this.#fresh.delete(key);
+    this.#failed.delete(key);
+  }
+
   /** Verifies as soon as possible, although nothing is known to have changed. */
   now(key: Key): void {
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.running !== undefined) return;
+    if (entry === undefined || entry.paused || entry.running !== undefined) return;
     entry.cancelTimer?.();
     this.#queue(key, entry);
   }

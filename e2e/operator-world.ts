@@ -1,0 +1,280 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { vi } from 'vitest';
+import type { MCPServer, MCPServerSpecInput } from '../api/mcpserver.ts';
+import { type Cluster, type ClusterOptions, startCluster } from './cluster/cluster.ts';
+import { kubectlFor } from './kubectl.ts';
+import { inventoryDigest } from '../mcp/digest.ts';
+import type { ProbeResult } from '../mcp/probe.ts';
+import { Client } from '../operator/kube/client.ts';
+import type { Credentials } from '../operator/kube/credentials.ts';
+import { isKubeError } from '../operator/kube/errors.ts';
+import { kubeconfig } from '../operator/kube/kubeconfig.ts';
+import { keyOf, type KubeObject, type ObjectName, type Resource } from '../operator/kube/object.ts';
+import { Pods } from '../operator/kube/resources.ts';
+import { Transport } from '../operator/kube/transport.ts';
+import type { Pod } from '../operator/kube/wire.ts';
+import { type Condition, conditionOf, timestamp } from '../operator/runtime/conditions.ts';
+import { kstatusViolations } from '../operator/runtime/kstatus.ts';
+import { logger } from '../operator/runtime/log.ts';
+import { Manager } from '../operator/runtime/manager.ts';
+import { addMCPServerController, type ControllerSettings } from '../operator/controllers/mcpserver/controller.ts';
+import { MCPServers } from '../operator/controllers/mcpserver/stores.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const NAMESPACE = 'mcp-fleet-system';
+const ACCOUNT = 'mcp-fleet-operator';
+
+/** What a fake server answers, by name. */
+export type Answers = Map<string, ProbeResult>;
+
+export const verifiedBy = (...tools: readonly string[]): ProbeResult => ({
+  outcome: 'Verified',
+  message: 'it speaks MCP',
+  server: { name: 'fake', version: '1.0.0', protocolVersions: ['2025-11-25'], era: 'Legacy', capabilities: ['tools'] },
+  inventory: {
+    tools: tools.map((name) => ({
+      name,
+      title: undefined,
+      description: undefined,
+      hints: { readOnly: true, destructive: undefined, idempotent: undefined, openWorld: undefined },
+      digest: `sha256:${name}`,
+      definition: { name },
+    })),
+    digest: inventoryDigest(tools.map((name) => ({ name, digest: `sha256:${name}` }))),
+    duplicates: [],
+    warnings: [],
+  },
+});
+
+export interface RunningOperator {
+  readonly manager: Manager;
+  stop(): Promise<void>;
+}
+
+/**
+ * A real API server with Kubernetes' own controllers, the CRDs, and the rights that are shipped. There is no kubelet: `runPods` plays it. The operator
+ * runs in this process as its ServiceAccount; servers answer what `answers` says.
+ */
+export class World implements AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly client: Client;
+  readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
+  readonly answers: Answers = new Map();
+  readonly #admin: Transport;
+
+  private constructor(cluster: Cluster, kubectl: World['kubectl'], admin: Transport) {
+    this.cluster = cluster;
+    this.kubectl = kubectl;
+    this.#admin = admin;
+    this.client = new Client(admin);
+  }
+
+  static async start(options: ClusterOptions = {}): Promise<World> {
+    const cluster = await startCluster({ controlPlaneOnly: true, controllerManager: true, audit: true, ...options });
+    const kubectl = await kubectlFor(cluster.kubeconfigPath);
+    const transport = new Transport({ credentials: await kubeconfig({ path: cluster.kubeconfigPath }), userAgent: 'test' });
+    const world = new World(cluster, kubectl, transport);
+    await world.apply(JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } }));
+    for (const folder of ['crds', 'config/rbac', 'config/admission']) {
+      for (const file of await readdir(join(ROOT, folder))) {
+        if (file.endsWith('.yaml') && file !== 'kustomization.yaml') await world.apply(await readFile(join(ROOT, folder, file), 'utf8'));
+      }
+    }
+    await vi.waitFor(() => world.client.list(MCPServers), { timeout: 20_000 });
+    return world;
+  }
+
+  apply(manifest: string): Promise<string> {
+    return this.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], manifest);
+  }
+
+  /** Starts an operator. Several may run one after the other, like restarts. */
+  async operator(settings: Partial<ControllerSettings> = {}): Promise<RunningOperator> {
+    const token = (await this.kubectl(['create', 'token', ACCOUNT, '-n', NAMESPACE, '--duration=2h'])).trim();
+    const credentials: Credentials = {
+      server: this.cluster.apiServerUrl,
+      tls: { ca: this.cluster.caPem },
+      namespace: NAMESPACE,
+      authorization: () => Promise.resolve(`Bearer ${token}`),
+      refused: () => {},
+    };
+    const transport = new Transport({ credentials, userAgent: 'mcp-fleet-operator/test' });
+    const log = logger({ level: process.env['LOG_LEVEL'] === 'debug' ? 'debug' : 'error' });
+    const manager = new Manager({ client: new Client(transport), log, namespaces: settings.namespaces ?? [] });
+    addMCPServerController({
+      manager,
+      prober: async ({ metadata }) => this.answers.get(metadata.name) ?? verifiedBy('echo'),
+      settings: {
+        clusterDomain: 'cluster.local',
+        operatorNamespace: NAMESPACE,
+        runnerImages: { npm: 'runner/node:1', pypi: 'runner/python:1' },
+        registries: { npm: undefined, pypi: undefined },
+        assignIDs: true,
+        grantableClusterRoles: ['view'],
+        secretRotation: false,
+        namespaces: [],
+        workers: 16,
+        verifications: 64,
+        ...settings,
+      },
+      onVerifierError: (key, err) => log.error({ key, err }, 'verifier failed'),
+    });
+    await manager.start();
+    return {
+      manager,
+      stop: async () => {
+        await manager.stop();
+        await transport.close();
+      },
+    };
+  }
+
+  async namespace(name: string): Promise<string> {
+    await this.apply(JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
+    return name;
+  }
+
+  /** Applies an MCPServer. */
+  async server(namespace: string, name: string, spec: Partial<MCPServerSpecInput> = {}): Promise<void> {
+    const source = 'package' in spec || 'remote' in spec || 'service' in spec ? {} : { container: { image: 'example.com/echo:1' } };
+    await this.apply(
+      JSON.stringify({
+        apiVersion: 'mcp-fleet.dev/v1alpha1',
+        kind: 'MCPServer',
+        metadata: { name, namespace },
+        spec: { ...source, ...spec },
+      }),
+    );
+  }
+
+  /** Plays the kubelet once: every pod of a namespace that is not ready becomes ready. */
+  async runPods(namespace: string): Promise<void> {
+    const { items } = await this.client.list(Pods, { namespace });
+    await Promise.all(
+      items
+        .filter((pod) => pod.metadata.deletionTimestamp === undefined && !isRunning(pod))
+        .map((pod) => this.podStatus(pod, runningStatus())),
+    );
+  }
+
+  async podStatus(pod: Pod, status: object): Promise<void> {
+    await this.client.mergePatch(Pods, pod.metadata, { status }, { subresource: 'status' }).catch((error: unknown) => {
+      if (!isKubeError(error, 'NotFound')) throw error;
+    });
+  }
+
+  get<T extends KubeObject>(resource: Resource<T>, name: ObjectName): Promise<T> {
+    return this.client.get(resource, name);
+  }
+
+  async find<T extends KubeObject>(resource: Resource<T>, name: ObjectName): Promise<T | undefined> {
+    return this.client.get(resource, name).catch((error: unknown) => {
+      if (isKubeError(error, 'NotFound')) return undefined;
+      throw error;
+    });
+  }
+
+  async condition(namespace: string, name: string, type: string): Promise<Condition | undefined> {
+    const { status } = await this.get(MCPServers, { namespace, name });
+    return conditionOf(status?.conditions as readonly Condition[] | undefined, type);
+  }
+
+  /** Waits, playing the kubelet, until a server is Ready. */
+  async ready(namespace: string, name: string): Promise<MCPServer & KubeObject> {
+    return until(async () => {
+      await this.runPods(namespace);
+      const server = await this.get(MCPServers, { namespace, name });
+      const ready = conditionOf(server.status?.conditions as readonly Condition[] | undefined, 'Ready');
+      const violations = kstatusViolations(server);
+      if (ready?.status !== 'True' || violations.length > 0)
+        throw new Error(`${keyOf(server.metadata)}: ${JSON.stringify(ready)} ${violations.join('; ')}`);
+      return server;
+    });
+  }
+
+  /** Requests of the operator that changed something since a time, from the audit log. What was refused changed nothing. */
+  async writes(since: Date): Promise<AuditEntry[]> {
+    return (await this.audit()).filter(
+      ({ verb, at, code }) => at >= since.getTime() && code < 300 && !['get', 'list', 'watch'].includes(verb),
+    );
+  }
+
+  /** Every request of the operator. */
+  async audit(): Promise<AuditEntry[]> {
+    const lines = (await readFile(this.cluster.auditLogPath ?? '', 'utf8')).split('\n').filter((line) => line !== '');
+    return lines
+      .map((line) => JSON.parse(line) as RawAuditEntry)
+      .filter(({ stage, userAgent = '' }) => stage !== 'ResponseStarted' && userAgent.startsWith('mcp-fleet-operator'))
+      .map(({ verb, objectRef, responseStatus, requestReceivedTimestamp, requestURI }) => ({
+        verb,
+        group: objectRef?.apiGroup ?? '',
+        resource: objectRef?.resource ?? '',
+        subresource: objectRef?.subresource,
+        namespace: objectRef?.namespace,
+        name: objectRef?.name,
+        code: responseStatus?.code ?? 0,
+        uri: requestURI,
+        at: Date.parse(requestReceivedTimestamp),
+      }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#admin.close();
+    await this.cluster.stop();
+  }
+}
+
+export interface AuditEntry {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+  readonly subresource: string | undefined;
+  readonly namespace: string | undefined;
+  readonly name: string | undefined;
+  readonly code: number;
+  readonly uri: string;
+  readonly at: number;
+}
+
+interface RawAuditEntry {
+  readonly stage: string;
+  readonly verb: string;
+  readonly userAgent?: string;
+  readonly requestURI: string;
+  readonly requestReceivedTimestamp: string;
+  readonly objectRef?: {
+    readonly apiGroup?: string;
+    readonly resource?: string;
+    readonly subresource?: string;
+    readonly namespace?: string;
+    readonly name?: string;
+  };
+  readonly responseStatus?: { readonly code?: number };
+}
+
+/** Repeats until it does not throw, at most 30 s. */
+export const until = <T>(attempt: () => Promise<T> | T, timeout = 30_000): Promise<T> => vi.waitFor(attempt, { timeout, interval: 50 });
+
+const isRunning = ({ status }: Pod): boolean =>
+  status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
+
+export const runningStatus = (now = new Date()) => ({
+  phase: 'Running',
+  conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
+    type,
+    status: 'True',
+    lastTransitionTime: timestamp(now),
+  })),
+  containerStatuses: [
+    {
+      name: 'server',
+      ready: true,
+      started: true,
+      restartCount: 0,
+      image: 'example.com/echo:1',
+      imageID: '',
+      state: { running: { startedAt: timestamp(now) } },
+    },
+  ],
+});
