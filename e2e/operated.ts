@@ -6,9 +6,16 @@ import { deployOperator, imageIdOf, NAMESPACE, OPERATOR } from '../scripts/insta
 import { IMAGE_REPOSITORY } from '../scripts/programs.ts';
 import { ROOT } from '../scripts/sources.ts';
 import { type Cluster, type ClusterOptions, startCluster } from './cluster/cluster.ts';
-import { nodeImage } from './images/node.ts';
-import { pythonImage } from './images/python.ts';
-import { everythingImage, faultyImage, kubernetesMcpServerImage } from './images/servers.ts';
+import { MACHINE_ADDRESS } from './cluster/addresses.ts';
+import { NODE_PUBLISHED, nodeImage } from './images/node.ts';
+import { PYTHON_PUBLISHED, pythonImage } from './images/python.ts';
+import {
+  EVERYTHING_PUBLISHED,
+  everythingImage,
+  faultyImage,
+  KUBERNETES_MCP_SERVER_PUBLISHED,
+  kubernetesMcpServerImage,
+} from './images/servers.ts';
 import { type Kubectl, kubectlFor } from './kubectl.ts';
 import { type Registry, startRegistry } from './registry/registry.ts';
 
@@ -28,14 +35,20 @@ export interface OperatedCluster extends AsyncDisposable {
   readonly registry: Registry | undefined;
 }
 
-/** Address of this machine that pods reach, on the bridge of all clusters. */
-const MACHINE = '198.18.0.1';
+/** References of the published images, as the examples and the operator's defaults name them. */
+const IMAGES = [
+  () => nodeImage(NODE_PUBLISHED),
+  () => pythonImage(PYTHON_PUBLISHED),
+  () => everythingImage(EVERYTHING_PUBLISHED),
+  () => kubernetesMcpServerImage(KUBERNETES_MCP_SERVER_PUBLISHED),
+];
 
-const IMAGES = [() => nodeImage(), () => pythonImage(), () => everythingImage(), () => kubernetesMcpServerImage()];
+/** What the index offers. */
+export const PYPI = ['duckduckgo-mcp-server==0.7.0'];
 
 export async function operatedCluster(options: OperatedOptions = {}): Promise<OperatedCluster> {
   const { images = IMAGES, flags = [], registry: wantsRegistry = true, ...clusterOptions } = options;
-  const archive = await operatorImage();
+  await operatorImage();
   const cluster = await startCluster(clusterOptions);
   let registry: Registry | undefined;
   const stop = async (): Promise<void> => {
@@ -43,13 +56,10 @@ export async function operatedCluster(options: OperatedOptions = {}): Promise<Op
     await cluster.stop();
   };
   try {
-    for (const image of [...images, () => faultyImage()]) await cluster.loadImage(await image());
-    const [operator = IMAGE_REPOSITORY] = await cluster.loadImage(archive);
-    if (wantsRegistry) registry = await startRegistry({ address: MACHINE, pypi: ['duckduckgo-mcp-server==0.7.0'] });
-    const registries = registry === undefined ? [] : [`--npm-registry=${registry.npmUrl}`, `--pypi-index=${registry.pypiUrl}`];
+    await loadImages((archive) => cluster.loadImage(archive), images);
+    if (wantsRegistry) registry = await startRegistry({ address: MACHINE_ADDRESS, pypi: PYPI });
     const kubectl = await kubectlFor(cluster.kubeconfigPath);
-    await deployOperator(kubectl, { image: operator, imageId: await imageIdOf(archive), flags: [...registries, ...flags] });
-    await kubectl(['rollout', 'status', `deployment/${OPERATOR}`, '-n', NAMESPACE, '--timeout=120s']);
+    await runOperator(kubectl, (archive) => cluster.loadImage(archive), [...registryFlags(registry), ...flags]);
     return { cluster, kubectl, registry, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await cluster.saveArtifacts(join(ROOT, 'e2e/.artifacts/setup'));
@@ -57,6 +67,25 @@ export async function operatedCluster(options: OperatedOptions = {}): Promise<Op
     throw error;
   }
 }
+
+/** Loads an archive into a cluster; returns the names of its images. */
+export type Load = (archive: string) => Promise<string[]>;
+
+/** What pods may use: the given images and the failing server's. */
+export async function loadImages(load: Load, images: readonly (() => Promise<string>)[] = IMAGES): Promise<void> {
+  for (const image of [...images, () => faultyImage()]) await load(await image());
+}
+
+/** Has the operator of this checkout run in a cluster; returns when both replicas do. */
+export async function runOperator(kubectl: Kubectl, load: Load, flags: readonly string[]): Promise<void> {
+  const archive = await operatorImage();
+  const [image = IMAGE_REPOSITORY] = await load(archive);
+  await deployOperator(kubectl, { image, imageId: await imageIdOf(archive), flags });
+  await kubectl(['rollout', 'status', `deployment/${OPERATOR}`, '-n', NAMESPACE, '--timeout=180s']);
+}
+
+export const registryFlags = (registry: Pick<Registry, 'npmUrl' | 'pypiUrl'> | undefined): readonly string[] =>
+  registry === undefined ? [] : [`--npm-registry=${registry.npmUrl}`, `--pypi-index=${registry.pypiUrl}`];
 
 /** The image of `make image`, built once a process: the sources do not change under a test run. */
 let built: Promise<string> | undefined;

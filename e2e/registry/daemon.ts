@@ -12,8 +12,9 @@ export interface RegistryUrls {
  * Registries that outlive this process and end when `state` is removed. Those that serve already are used again.
  *
  * @param log file for what they write
+ * @param pypi requirements that the index offers, as in `RegistryOptions`
  */
-export async function standingRegistry(address: string, state: string, log: string): Promise<RegistryUrls> {
+export async function standingRegistry(address: string, state: string, log: string, pypi: readonly string[] = []): Promise<RegistryUrls> {
   const running = await urls(state);
   if (running !== undefined && (await pings(running.npmUrl))) {
     return running;
@@ -22,7 +23,8 @@ export async function standingRegistry(address: string, state: string, log: stri
   await mkdir(dirname(log), { recursive: true });
   const output = await open(log, 'a');
   try {
-    const program = [join(import.meta.dirname, 'main.ts'), '--address', address, '--state', state];
+    const requirements = pypi.flatMap((requirement) => ['--pypi', requirement]);
+    const program = [join(import.meta.dirname, 'main.ts'), '--address', address, '--state', state, ...requirements];
     const child = spawn(process.execPath, program, { detached: true, stdio: ['ignore', output.fd, output.fd] });
     child.unref();
     for (let attempt = 0; attempt < 600 && child.exitCode === null; attempt += 1) {

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { ROOT } from '../../scripts/sources.ts';
+import { keptCluster } from '../kept.ts';
 import { operatedCluster } from '../operated.ts';
+import type { RegistryUrls } from '../registry/daemon.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -12,22 +14,32 @@ declare module 'vitest' {
   }
 }
 
-/** One cluster for all suites of this project: each test has namespaces of its own. Vitest calls this once. */
-export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const operated = await operatedCluster({
-    name: 'e2e',
-    audit: true,
-    metricsServer: true,
-    progress: (line) => process.stdout.write(`${line}\n`),
-  });
+/**
+ * One cluster for all suites of this project: each test has namespaces of its own. Vitest calls this once.
+ *
+ * `E2E_KEEP=1` keeps the cluster for the next run, which takes it as it is; `E2E_KEEP=deploy` brings the operator of this checkout into it first.
+ */
+export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const progress = (line: string): void => void process.stdout.write(`${line}\n`);
+  const keep = process.env['E2E_KEEP'];
+  if (keep !== undefined) {
+    const kept = await keptCluster(keep === 'deploy', progress);
+    provide(project, kept.kubeconfig, kept.auditLog, kept);
+    return undefined;
+  }
+  const operated = await operatedCluster({ name: 'e2e', audit: true, metricsServer: true, progress });
   const { cluster, registry } = operated;
-  project.provide('kubeconfig', cluster.kubeconfigPath);
-  project.provide('auditLog', cluster.auditLogPath ?? '');
-  project.provide('npmRegistry', registry?.npmUrl ?? '');
-  project.provide('pypiIndex', registry?.pypiUrl ?? '');
+  provide(project, cluster.kubeconfigPath, cluster.auditLogPath ?? '', registry);
   return async () => {
     // Kept after every run: whoever looks for them does so because something failed.
     await cluster.saveArtifacts(join(ROOT, 'e2e/.artifacts/suites'));
     await operated[Symbol.asyncDispose]();
   };
+}
+
+function provide(project: TestProject, kubeconfig: string, auditLog: string, registry: Partial<RegistryUrls> | undefined): void {
+  project.provide('kubeconfig', kubeconfig);
+  project.provide('auditLog', auditLog);
+  project.provide('npmRegistry', registry?.npmUrl ?? '');
+  project.provide('pypiIndex', registry?.pypiUrl ?? '');
 }
