@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { change } from './operator/change.ts';
 import { failOver } from './operator/failover.ts';
 import { fleet } from './operator/fleet.ts';
+import { BUNDLES } from './operator/process.ts';
 import { Recording } from './recording.ts';
 
 const { values } = parseArgs({
@@ -17,7 +18,7 @@ const { values } = parseArgs({
 });
 
 const wanted = new Set(values.only.split(','));
-execFileSync(process.execPath, [join(import.meta.dirname, '../scripts/bundle.ts')], { stdio: 'inherit' });
+execFileSync(process.execPath, [join(import.meta.dirname, '../scripts/bundle.ts'), `--outdir=${BUNDLES}`], { stdio: 'inherit' });
 const recording = new Recording('operator', { kubernetes: 'v1.35.4', etcd: '3.6.5' });
 
 if (wanted.has('change')) {

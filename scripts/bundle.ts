@@ -1,5 +1,6 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { PROGRAMS } from './programs.ts';
 import { ROOT } from './sources.ts';
@@ -8,9 +9,10 @@ import { ROOT } from './sources.ts';
  * Makes one ECMAScript module per program in dist/, with source maps: all that the image contains besides Node.
  *
  * What a program loads only when it needs it, such as the Kubernetes client for exec and OIDC kubeconfigs, stays in chunks of its own, so that an
- * operator in a cluster neither reads nor keeps it. Equal sources give equal bytes.
+ * operator in a cluster neither reads nor keeps it. Equal sources give equal bytes. `--outdir`: somewhere else than dist/.
  */
-const DIST = join(ROOT, 'dist');
+const { values } = parseArgs({ options: { outdir: { type: 'string', default: join(ROOT, 'dist') } } });
+const DIST = values.outdir;
 
 const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 const stale = (await readdir(DIST).catch(() => [])).filter((name) => /\.mjs(\.map)?$/.test(name));

@@ -17,6 +17,7 @@ export async function change(recording: Recording): Promise<void> {
   const operator = await OperatorProcess.spawn(cluster.kubeconfigPath, `${cluster.logsFolder}/operator.log`);
   await operator.ready();
   const agent = new Agent({
+    allowH2: false,
     connect: { ca: cluster.caPem, cert: cluster.adminCertificate.certificate, key: cluster.adminCertificate.key },
   });
   const end = new AbortController();

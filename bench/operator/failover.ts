@@ -15,14 +15,15 @@ export async function failOver(recording: Recording): Promise<void> {
   await using client = new PooledClient(cluster);
   await prepare(client);
   const agent = new Agent({
+    allowH2: false,
     connect: { ca: cluster.caPem, cert: cluster.adminCertificate.certificate, key: cluster.adminCertificate.key },
   });
   const end = new AbortController();
   const deployments = await Watcher.open(cluster.apiServerUrl, `/apis/apps/v1/namespaces/${NAMESPACE}/deployments`, agent, end.signal);
   const spawn = (): Promise<OperatorProcess> =>
     OperatorProcess.spawn(cluster.kubeconfigPath, `${cluster.logsFolder}/operator.log`, [
-      '--leader-elect',
-      `--leader-election-namespace=${NAMESPACE}`,
+      '--leader-elect=true',
+      `--lease-namespace=${NAMESPACE}`,
     ]);
 
   let index = 0;

@@ -6,7 +6,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-const ROOT = join(import.meta.dirname, '../..');
+/** Bundles of their own: a build of the image meanwhile must not pull them away. */
+export const BUNDLES = join(import.meta.dirname, '../.build');
 /** `sysconf(_SC_CLK_TCK)` of every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
@@ -31,7 +32,7 @@ export class OperatorProcess {
     await once(log, 'open');
     const child = spawn(
       process.execPath,
-      ['--enable-source-maps', join(ROOT, 'dist/operator.js'), `--health-address=127.0.0.1:${port}`, '--metrics-address=0', ...flags],
+      ['--enable-source-maps', join(BUNDLES, 'operator.mjs'), `--health-port=${port}`, '--metrics-port=0', ...flags],
       {
         env: {
           PATH: process.env['PATH'],

@@ -55,8 +55,9 @@ export async function defaultCredentials(options: KubeconfigOptions = {}): Promi
  * `auth-provider` (OIDC) go through `@kubernetes/client-node`, which is loaded only then, because it costs 80 MiB.
  */
 export async function kubeconfig({ path = defaultPath(), context: wanted }: KubeconfigOptions = {}): Promise<Credentials> {
-  const { parse } = await import('yaml');
-  const config = (parse(await readFile(path, 'utf8')) ?? {}) as Config;
+  // The default export: a bundle knows no other of a CommonJS module that is loaded late.
+  const { default: yaml } = await import('yaml');
+  const config = (yaml.parse(await readFile(path, 'utf8')) ?? {}) as Config;
   const contextName = wanted ?? config['current-context'];
   const context = config.contexts?.find(({ name }) => name === contextName)?.context;
   if (context === undefined) throw new Error(`kubeconfig ${path} has no context ${JSON.stringify(contextName ?? '')}`);
