@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { lock } from '../lock.ts';
 import { SLOTS } from './addresses.ts';
@@ -53,14 +52,19 @@ export class Instance {
   }
 }
 
-/** Where the clusters of this user live. Root's have disks of containers in them and stay off /tmp, which may be small or in memory. */
+/**
+ * Where the clusters of this user live. Root's have disks of containers in them and stay off /tmp, which may be small or in memory;
+ * others' are below /tmp itself, since the path of a Unix socket may have 104 bytes at most and some systems have long ones for
+ * temporary files.
+ */
 export function instancesFolder(): string {
   const user = process.getuid?.() ?? 0;
-  return user === 0 ? '/var/lib/mcp-fleet-operator/clusters' : join(tmpdir(), `mcp-fleet-operator-${user}`, 'clusters');
+  return user === 0 ? '/var/lib/mcp-fleet-operator/clusters' : `/tmp/mcp-fleet-operator-${user}`;
 }
 
 /** Clears the remains of runs that were killed, then makes a folder (and, with `node`, takes free addresses) for a new cluster. */
 export async function claimInstance(name: string, node: boolean, clearOutside: ClearOutside): Promise<Instance> {
+  checkName(name);
   await using _ = await lock('clusters');
   const live = await clearStale(clearOutside);
   const id = `${name}-${randomBytes(3).toString('hex')}`;
@@ -70,6 +74,13 @@ export async function claimInstance(name: string, node: boolean, clearOutside: C
   await mkdir(folder, { recursive: true, mode: 0o755 });
   writeState(folder, state);
   return new Instance(folder, state);
+}
+
+/** The name becomes a node's name and part of paths. @throws Error when it is none for that */
+export function checkName(name: string): void {
+  if (!/^[a-z0-9]([-a-z0-9]{0,28}[a-z0-9])?$/.test(name)) {
+    throw new Error(`${JSON.stringify(name)} is no name for a cluster: lower case letters, digits and dashes, at most 30`);
+  }
 }
 
 /** A cluster that another process started; undefined when its folder is gone. */
@@ -91,9 +102,19 @@ export function isLive(state: InstanceState): boolean {
   return state.owner === undefined ? Object.values(state.processes).some(isAlive) : isAlive(state.owner);
 }
 
-async function clearStale(clearOutside: ClearOutside): Promise<InstanceState[]> {
+/** Others can write to /tmp: a folder that somebody else made there is not trusted. */
+async function createInstancesFolder(): Promise<string> {
   const root = instancesFolder();
-  await mkdir(root, { recursive: true });
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  const info = await lstat(root);
+  if (!info.isDirectory() || info.uid !== (process.getuid?.() ?? info.uid)) {
+    throw new Error(`${root} belongs to somebody else`);
+  }
+  return root;
+}
+
+async function clearStale(clearOutside: ClearOutside): Promise<InstanceState[]> {
+  const root = await createInstancesFolder();
   const live: InstanceState[] = [];
   for (const name of await readdir(root)) {
     const folder = join(root, name);

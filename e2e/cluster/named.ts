@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { builtIn, isBuiltIn } from './built-in.ts';
+import { checkName } from './instance.ts';
 import { kind, kindIsUsable } from './kind.ts';
 import type { NamedCluster, Provider, UpOptions } from './provider.ts';
 
@@ -74,11 +75,4 @@ async function providerOf(name: string): Promise<Provider> {
 
 function folderOf(name: string): string {
   return join(CLUSTERS, name);
-}
-
-/** The name becomes a node's name and part of paths. */
-function checkName(name: string): void {
-  if (!/^[a-z0-9]([-a-z0-9]{0,28}[a-z0-9])?$/.test(name)) {
-    throw new Error(`${JSON.stringify(name)} is no name for a cluster: lower case letters, digits and dashes, at most 30`);
-  }
 }
