@@ -203,20 +203,26 @@ export class World implements AsyncDisposable {
   /** Every request of the operator. */
   async audit(): Promise<AuditEntry[]> {
     const lines = (await readFile(this.cluster.auditLogPath ?? '', 'utf8')).split('\n').filter((line) => line !== '');
-    return lines
-      .map((line) => JSON.parse(line) as RawAuditEntry)
-      .filter(({ stage, userAgent = '' }) => stage !== 'ResponseStarted' && userAgent.startsWith('mcp-fleet-operator'))
-      .map(({ verb, objectRef, responseStatus, requestReceivedTimestamp, requestURI }) => ({
-        verb,
-        group: objectRef?.apiGroup ?? '',
-        resource: objectRef?.resource ?? '',
-        subresource: objectRef?.subresource,
-        namespace: objectRef?.namespace,
-        name: objectRef?.name,
-        code: responseStatus?.code ?? 0,
-        uri: requestURI,
-        at: Date.parse(requestReceivedTimestamp),
-      }));
+    return (
+      lines
+        .map((line) => JSON.parse(line) as RawAuditEntry)
+        // A watch that is still open has only started.
+        .filter(
+          ({ stage, verb, userAgent = '' }) =>
+            (stage !== 'ResponseStarted' || verb === 'watch') && userAgent.startsWith('mcp-fleet-operator'),
+        )
+        .map(({ verb, objectRef, responseStatus, requestReceivedTimestamp, requestURI }) => ({
+          verb,
+          group: objectRef?.apiGroup ?? '',
+          resource: objectRef?.resource ?? '',
+          subresource: objectRef?.subresource,
+          namespace: objectRef?.namespace,
+          name: objectRef?.name,
+          code: responseStatus?.code ?? 0,
+          uri: requestURI,
+          at: Date.parse(requestReceivedTimestamp),
+        }))
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

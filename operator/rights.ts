@@ -20,8 +20,11 @@ export interface Rights {
 /** The aggregated ClusterRole with everything that `kubernetesAccess.rules` may ask for. The operator is bound to it, too: it grants what it holds. */
 export const GRANTABLE_CLUSTER_ROLE = 'mcp-fleet-grantable';
 
-/** Verbs on the kinds that the operator makes. The API server asks for `create` when an apply meets no object; `update` is never used. */
-const owned = ['list', 'watch', 'create', 'patch', 'delete'];
+/**
+ * Verbs on the kinds that the operator makes. The API server asks for `create` when an apply meets no object; `get` tells whose the object is that
+ * already has the name; `list` is for API servers that cannot stream lists. `update` is never used.
+ */
+const owned = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
 
 /** @param clusterRoles those that `kubernetesAccess.clusterRoles` may name (`--grantable-cluster-roles`) */
 export const rights = (clusterRoles: readonly string[]): Rights => ({
@@ -33,8 +36,8 @@ export const rights = (clusterRoles: readonly string[]): Rights => ({
     { apiGroups: ['mcp-fleet.dev'], resources: ['mcpservers/finalizers'], verbs: ['update'] },
     { apiGroups: ['apps'], resources: ['deployments'], verbs: owned },
     { apiGroups: [''], resources: ['services', 'serviceaccounts'], verbs: owned },
-    // `get`: what a pod reads from a ConfigMap decides when it restarts. Watches ask for metadata only.
-    { apiGroups: [''], resources: ['configmaps'], verbs: ['get', ...owned] },
+    // What a pod reads from a ConfigMap decides when it restarts. Watches ask for metadata only.
+    { apiGroups: [''], resources: ['configmaps'], verbs: owned },
     { apiGroups: ['rbac.authorization.k8s.io'], resources: ['roles', 'rolebindings'], verbs: owned },
     { apiGroups: ['autoscaling'], resources: ['horizontalpodautoscalers'], verbs: owned },
     { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: owned },
