@@ -1,0 +1,3 @@
+module mcp-fleet.dev/stdio-shim
+
+go 1.26
