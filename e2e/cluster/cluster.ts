@@ -85,7 +85,7 @@ const CONTROL_PLANE = ['etcd', 'kube-apiserver'] as const;
 const NODE = ['kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy', 'coredns', 'pause'] as const;
 
 /** Programs that a cluster with these options runs. */
-export function programsOf(options: ClusterOptions): BinaryName[] {
+function programsOf(options: ClusterOptions): BinaryName[] {
   return [
     ...CONTROL_PLANE,
     ...(options.controlPlaneOnly === true ? (options.controllerManager === true ? (['kube-controller-manager'] as const) : []) : NODE),

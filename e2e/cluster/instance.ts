@@ -57,7 +57,7 @@ export class Instance {
  * others' are below /tmp itself, since the path of a Unix socket may have 104 bytes at most and some systems have long ones for
  * temporary files.
  */
-export function instancesFolder(): string {
+function instancesFolder(): string {
   const user = process.getuid?.() ?? 0;
   return user === 0 ? '/var/lib/mcp-fleet-operator/clusters' : `/tmp/mcp-fleet-operator-${user}`;
 }

@@ -6,7 +6,7 @@ import { executable } from './place.ts';
 import { run, tryRun } from './run.ts';
 
 /** What this machine lacks for a cluster, and the command that changes it. */
-export interface Missing {
+interface Missing {
   readonly what: string;
   readonly remedy: string;
   /** Debian's package, when installing one is all it takes. */
@@ -33,7 +33,7 @@ const GO_VERSION = [1, 26, 4] as const;
  *
  * @param node whether the cluster has a node, which needs Linux, root and a container runtime
  */
-export async function missingPrerequisites(programs: readonly BinaryName[], node: boolean): Promise<Missing[]> {
+async function missingPrerequisites(programs: readonly BinaryName[], node: boolean): Promise<Missing[]> {
   const needsGo = (await missingBinaries(programs)).length > 0;
   return [...(node ? missingForNode() : []), ...(needsGo ? await missingGo() : [])];
 }
