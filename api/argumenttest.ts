@@ -39,6 +39,11 @@ const operandRules = rules(
     fieldPath: '.max',
   },
   {
+    rule: "self.operator != 'Matches' || !has(self.value) || self.value.size() <= 256",
+    message: 'an expression has at most 256 characters',
+    fieldPath: '.value',
+  },
+  {
     // A pattern that RE2 does not take makes `matches` fail whatever the text, and with it the rule.
     rule: "self.operator != 'Matches' || !has(self.value) || [true, false].exists(x, x == ''.matches(self.value))",
     message: 'value must be an RE2 expression: no look-around, no back-references',

@@ -105,7 +105,11 @@ export const ACCEPTED_POLICIES: Readonly<Record<string, object>> = {
       name: `rule-${number}`,
       effect: 'Deny',
       tools: Array.from({ length: 64 }, (__, at) => `tool_${at}_*`),
-      arguments: Array.from({ length: 16 }, (__, at) => ({ path: `/a${at}`, operator: 'Matches', value: `^(${'x'.repeat(400)}|y)+$` })),
+      arguments: Array.from({ length: 16 }, (__, at) => ({
+        path: `/a${at}`,
+        operator: at === 0 ? 'Matches' : 'Glob',
+        value: `${'x'.repeat(250)}${number}`,
+      })),
     })),
   },
 };
@@ -199,6 +203,22 @@ export const REFUSED_POLICIES: Readonly<Record<string, Refusal>> = {
     unless({ operator: 'Matches', value: '[' }),
   ),
   'a class exception without its operand': refusal('.access.overrides[0].unless[0]', operandsOfText, unless({ operator: 'Glob' })),
+  'an expression that is too long': refusal(
+    `${argument}.value`,
+    'an expression has at most 256',
+    test({ operator: 'Matches', value: 'x'.repeat(257) }),
+  ),
+  'too many expressions': refusal('', 'a policy has at most 64 tests with Matches', {
+    access: {
+      overrides: [{ tools: ['*'], class: 'Destructive', unless: [{ path: '/a', operator: 'Matches', value: 'x', class: 'ReadOnly' }] }],
+    },
+    rules: Array.from({ length: 4 }, (_, number) => ({
+      name: `rule-${number}`,
+      effect: 'Deny',
+      tools: ['*'],
+      arguments: Array.from({ length: 16 }, () => ({ path: '/a', operator: 'Matches', value: 'x' })),
+    })),
+  }),
   'a class that does not exist': refusal('.access.maximumClass', 'Unsupported value', { access: { maximumClass: 'Harmless' } }),
   'a window that is no duration': refusal('.limits.rate[0].window', 'must be a duration such as', rate({ window: '1 minute' })),
   'a window of nothing': refusal('.limits.rate[0].window', 'must be from 100ms to 24h', rate({ window: '0s' })),

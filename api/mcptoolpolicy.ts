@@ -35,6 +35,11 @@ const PolicyNamespaces = z.object({
     .describe('Names of namespaces, * is any run of characters.'),
 });
 
+/** Guards and operator compile them while they do nothing else, a millisecond or so each. */
+const MAX_EXPRESSIONS = 64;
+const expressionsIn = (list: string, tests: string) =>
+  `(has(self.${list}) ? self.${list}.map(each, has(each.${tests}) ? each.${tests}.filter(test, test.operator == 'Matches').size() : 0).sum() : 0)`;
+
 const action = z.enum(['Allow', 'Deny']);
 
 const ServerRequests = z.object({
@@ -111,10 +116,16 @@ export const MCPToolPolicySpec = z
       .describe('How a tool that the caller may never use is answered. NotFound: like one that does not exist. Default: NotFound.'),
   })
   .meta(
-    rules({
-      rule: 'has(self.targetRefs) != has(self.selector)',
-      message: 'say which servers: set exactly one of targetRefs and selector (selector: {} is all)',
-    }),
+    rules(
+      {
+        rule: 'has(self.targetRefs) != has(self.selector)',
+        message: 'say which servers: set exactly one of targetRefs and selector (selector: {} is all)',
+      },
+      {
+        rule: `${expressionsIn('rules', 'arguments')} + ${expressionsIn('access.overrides', 'unless')} <= ${MAX_EXPRESSIONS}`,
+        message: `a policy has at most ${MAX_EXPRESSIONS} tests with Matches: use In, Prefix or Glob, or write several policies`,
+      },
+    ),
   );
 
 /** The spec as the API server stores it: defaults are filled in. */

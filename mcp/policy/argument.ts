@@ -1,5 +1,5 @@
-import { RE2JS } from 're2js';
 import type { Action, ArgumentTest } from './bundle.ts';
+import { expression } from './expression.ts';
 import { globMatcher } from './glob.ts';
 import { ABSENT, parsePointer, valuesAt } from './pointer.ts';
 
@@ -61,9 +61,9 @@ function valueTest(test: ArgumentTest, lenient: boolean): ValueTest {
       return text(lenient, (value) => matches(bounded(value)));
     }
     case 'Matches': {
-      const expression = RE2JS.compile(test.value);
+      const compiled = expression(test.value);
       // Like CEL's `matches`, which checked it at admission: somewhere in the text, unless anchored.
-      return text(lenient, (value) => expression.matcher(bounded(value)).find());
+      return text(lenient, (value) => compiled.matcher(bounded(value)).find());
     }
     case 'SubsetOf':
       return subset(new Set(test.values), lenient);

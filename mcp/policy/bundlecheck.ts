@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { RE2JS } from 're2js';
-import { BUNDLE_VERSION, type Bundle, type IssuerKeys } from './bundle.ts';
+import { BUNDLE_VERSION, type Bundle, type IssuerKeys, type Policy } from './bundle.ts';
+import { expression } from './expression.ts';
 import { POINTER } from './pointer.ts';
 import { all, bool, list, name, number, object, oneOf, record, rule, type Shape, ShapeError, text, variants } from './shape.ts';
 
@@ -38,6 +38,11 @@ export function parseReplicas(bytes: string): number {
   return value as number;
 }
 
+/** Throws `BundleError` when a policy must not go into a bundle: the operator's last look, by the guard's own rules. */
+export function checkPolicy(value: unknown): asserts value is Policy {
+  check(policy, value);
+}
+
 function parse(bytes: string): unknown {
   try {
     return JSON.parse(bytes) as unknown;
@@ -63,9 +68,9 @@ const toolClass = oneOf('ReadOnly', 'NonDestructive', 'Destructive');
 const pointer = text((value) => POINTER.test(value), 'a JSON Pointer');
 const anyNumber = number(Number.NEGATIVE_INFINITY, { integer: false });
 
-const expression = text((value) => {
+const re2 = text((value) => {
   try {
-    RE2JS.compile(value);
+    expression(value);
     return true;
   } catch {
     return false;
@@ -85,7 +90,7 @@ const OPERANDS: Readonly<Record<string, Readonly<Record<string, Shape>>>> = {
   NotEquals: { value: scalar },
   Prefix: { value: text() },
   Glob: { value: text() },
-  Matches: { value: expression },
+  Matches: { value: re2 },
   In: { values: strings },
   NotIn: { values: strings },
   SubsetOf: { values: strings },

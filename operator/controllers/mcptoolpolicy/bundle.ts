@@ -12,6 +12,7 @@ import {
   type Pins,
   type Policy,
   type PolicyIdentity,
+  type ValidPolicy,
 } from '../../../mcp/policy/bundle.ts';
 import { bundleDigest, checkPolicy } from '../../../mcp/policy/bundlecheck.ts';
 import { policyName } from '../../../mcp/policy/merge.ts';
@@ -132,15 +133,36 @@ function select(stored: MCPToolPolicy, { server, operatorNamespace, previous }: 
     // Admission refuses it; should that be missing, it must not look like a policy that does what it says.
     if (namespaces !== undefined && tier !== 'platform')
       throw new Error("spec.namespaces: only policies in the operator's own namespace may have it");
-    const policy = { ...identity, ...policyForm(policySpec(stored.spec)) };
-    checkPolicy(policy);
-    return { policy };
+    return { policy: { ...identity, ...formOf(stored, identity) } };
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     const kept = previous?.policy.policies.find(
       (policy) => isValid(policy) && policyName(policy) === policyName(identity) && policy.tier === tier,
     );
     return { policy: kept ?? { ...identity, invalid: problem }, problem };
+  }
+}
+
+type Form = ReturnType<typeof policyForm>;
+
+/** Objects of a store never change, one policy may select a thousand servers, and its expressions take time to check. */
+const forms = new WeakMap<MCPToolPolicy, Form | Error>();
+
+function formOf(stored: MCPToolPolicy, identity: PolicyIdentity): Form {
+  const known = forms.get(stored) ?? readForm(stored, identity);
+  forms.set(stored, known);
+  if (known instanceof Error) throw known;
+  return known;
+}
+
+function readForm(stored: MCPToolPolicy, identity: PolicyIdentity): Form | Error {
+  try {
+    const form = policyForm(policySpec(stored.spec));
+    const policy: ValidPolicy = { ...identity, ...form };
+    checkPolicy(policy);
+    return form;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Authentication as ServerAuthentication } from '../../../api/authentication.ts';
 import { printable } from '../../../mcp/excerpt.ts';
 import type { Hints } from '../../../mcp/inventory.ts';
@@ -86,7 +85,7 @@ function subjectWarnings(where: string, subject: Subject, server: string, caller
 function contradictions({ access }: ValidPolicy, server: string, { tools = [] }: KnownObjects): readonly string[] {
   if (access.trustAnnotations === 'Never') return [];
   return tools
-    .filter(({ hints }) => isDeepStrictEqual([hints.readOnly, hints.destructive], [true, true]))
+    .filter(({ hints }) => hints.readOnly === true && hints.destructive === true)
     .filter(({ name }) => !access.overrides.some((override) => override.tools.some((glob) => globMatcher(glob, 'name')(name))))
     .map(({ name }) => `tool ${printable(name, 128)} of ${server} calls itself read-only and destructive; it counts as Destructive`);
 }

@@ -1,0 +1,377 @@
+import { describe, expect, it } from 'vitest';
+import { MCPServerSpec, type MCPServer, type MCPServerSpecInput } from '../../../api/mcpserver.ts';
+import { MCPToolPolicySpec, type MCPToolPolicy, type MCPToolPolicySpecInput } from '../../../api/mcptoolpolicy.ts';
+import { API_VERSION } from '../../../api/group.ts';
+import { ACCEPTED_POLICIES, MINIMAL } from '../../../api/mcptoolpolicy.admission.ts';
+import { parseBundle, parseKeys, parseReplicas, bundleDigest } from '../../../mcp/policy/bundlecheck.ts';
+import { compile } from '../../../mcp/policy/engine.ts';
+import { digestOf, facts } from '../../../mcp/policy/testing/builders.ts';
+import { type BundleInput, BundleSizeError, compileBundle } from './bundle.ts';
+
+function server(spec: Partial<MCPServerSpecInput> = {}, labels: Record<string, string> = { team: 'a' }): MCPServer {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'MCPServer',
+    metadata: { namespace: 'agents', name: 'github', uid: 'u1', generation: 3, labels },
+    spec: MCPServerSpec.parse({ container: { image: 'a:1' }, ...spec }) as MCPServer['spec'],
+  };
+}
+
+/** As the API server stores it: defaults are filled in. */
+function policy(spec: Partial<MCPToolPolicySpecInput>, metadata: Partial<MCPToolPolicy['metadata']> = {}): MCPToolPolicy {
+  const wanted = { ...('targetRefs' in spec ? {} : { selector: {} }), defaultAction: 'Deny', ...spec };
+  return {
+    apiVersion: API_VERSION,
+    kind: 'MCPToolPolicy',
+    metadata: { namespace: 'agents', name: 'policy', generation: 1, ...metadata },
+    spec: MCPToolPolicySpec.parse(wanted) as MCPToolPolicy['spec'],
+  };
+}
+
+const input = (part: Partial<BundleInput> = {}): BundleInput => ({
+  server: server(),
+  policies: [],
+  operatorNamespace: 'mcp-fleet-system',
+  clusterDomain: 'cluster.local',
+  clusterIssuer: 'https://kubernetes.default.svc',
+  ambient: 'Allow',
+  pins: undefined,
+  keys: { issuers: {} },
+  replicas: 1,
+  previous: undefined,
+  known: {},
+  now: Date.parse('2026-06-01T00:00:00Z'),
+  ...part,
+});
+
+const hint = (readOnly?: boolean, destructive?: boolean) => facts({ readOnly, destructive }).hints;
+const jwt = { name: 'corp', issuer: 'https://idp.example.com', audiences: ['mcp'] };
+
+describe('a bundle', () => {
+  it.each(Object.entries(ACCEPTED_POLICIES))('can be made of every policy that the API server takes: %s', (_, spec) => {
+    const { namespaces, ...own }: Partial<MCPToolPolicySpecInput> = { ...MINIMAL, ...spec };
+    const platform = policy({ ...own, namespaces: namespaces ?? { matchNames: ['*'] } }, { namespace: 'mcp-fleet-system' });
+    const { invalid, files } = compileBundle(input({ policies: [policy(own), platform] }));
+    expect(invalid).toEqual([]);
+    expect(() => parseBundle(files['bundle.json'] ?? '')).not.toThrow();
+  });
+
+  it('is what its file says, and its digest is that of the file', () => {
+    const { bundle, files, digest } = compileBundle(
+      input({
+        policies: [policy({})],
+        pins: { tools: { b: [digestOf('b'), digestOf('a')], a: [] } },
+        keys: { issuers: { x: { keys: [{ kty: 'OKP' }] } } },
+        replicas: 3,
+      }),
+    );
+    expect(parseBundle(files['bundle.json'] ?? '')).toEqual(bundle);
+    expect(digest).toBe(bundleDigest(files['bundle.json'] ?? ''));
+    expect(parseKeys(files['keys.json'] ?? '')).toEqual({ issuers: { x: { keys: [{ kty: 'OKP' }] } } });
+    expect(parseReplicas(files['replicas.json'] ?? '')).toBe(3);
+    expect(bundle.pins).toEqual({ tools: { a: [], b: [digestOf('a'), digestOf('b')] } });
+  });
+
+  it('has the same bytes whatever the order of policies and pins, and whatever the time', () => {
+    const [a, b] = [policy({}, { name: 'a' }), policy({}, { name: 'b' })];
+    const first = compileBundle(input({ policies: [a, b], pins: { tools: { x: [digestOf('a'), digestOf('b')], y: [] } } }));
+    const second = compileBundle(input({ policies: [b, a], pins: { tools: { y: [], x: [digestOf('b'), digestOf('a')] } }, now: 1 }));
+    expect(second.files).toEqual(first.files);
+  });
+
+  it('has another digest for other policies, pins and settings, but not for other keys and replicas', () => {
+    const { digest } = compileBundle(input());
+    const of = (part: Partial<BundleInput>) => compileBundle(input(part)).digest;
+    expect(of({ keys: { issuers: { a: { keys: [] } } }, replicas: 9 })).toBe(digest);
+    expect([
+      of({ policies: [policy({})] }),
+      of({ pins: { tools: {} } }),
+      of({ ambient: 'Deny' }),
+      of({ clusterDomain: 'c' }),
+    ]).not.toContain(digest);
+  });
+
+  it('holds the policies of both tiers, and none that does not select the server', () => {
+    const { bundle, policies } = compileBundle(
+      input({
+        policies: [
+          policy({}, { name: 'z' }),
+          policy({ selector: { matchLabels: { team: 'b' } } }, { name: 'other-team' }),
+          policy({}, { namespace: 'other' }),
+          policy({ namespaces: { matchNames: ['ag*'] } }, { namespace: 'mcp-fleet-system', name: 'platform', generation: 4 }),
+          policy({ namespaces: { matchNames: ['x'] } }, { namespace: 'mcp-fleet-system', name: 'elsewhere' }),
+          policy({ targetRefs: [{ name: 'github' }] }, { name: 'by-name' }),
+        ],
+      }),
+    );
+    expect(policies).toEqual([
+      { namespace: 'agents', name: 'by-name', generation: 1, tier: 'namespace' },
+      { namespace: 'agents', name: 'z', generation: 1, tier: 'namespace' },
+      { namespace: 'mcp-fleet-system', name: 'platform', generation: 4, tier: 'platform' },
+    ]);
+    expect(bundle.policy.policies).toMatchObject(policies);
+  });
+
+  it('has milliseconds, bytes and defaults instead of what people write', () => {
+    const spec: Partial<MCPToolPolicySpecInput> = {
+      rules: [
+        {
+          name: 'r',
+          effect: 'Allow',
+          subjects: [{ jwt: { issuer: 'https://i' } }],
+          tools: ['a'],
+          notAfter: '2026-12-31T00:00:00+01:00',
+          arguments: [
+            { path: '/n', operator: 'Equals', number: 0 },
+            { path: '/b', operator: 'NotEquals', boolean: false },
+            { path: '/t', operator: 'Equals', value: '' },
+          ],
+        },
+      ],
+      limits: {
+        rate: [{ name: 'l', per: 'Caller', requests: 7, window: '1m30s' }],
+        maxRequestBytes: '1Mi',
+        maxResponseBytes: 5,
+        callTimeout: '10m',
+      },
+    };
+    expect(compileBundle(input({ policies: [policy(spec)] })).bundle.policy.policies[0]).toMatchObject({
+      rules: [
+        {
+          subjects: [{ jwt: { issuer: 'https://i', groups: [], scopes: [] } }],
+          notAfter: Date.parse('2026-12-30T23:00:00Z'),
+          arguments: [
+            { path: '/n', operator: 'Equals', value: 0 },
+            { path: '/b', operator: 'NotEquals', value: false },
+            { path: '/t', operator: 'Equals', value: '' },
+          ],
+        },
+      ],
+      limits: {
+        rate: [{ requests: 7, windowMs: 90_000, burst: 7 }],
+        maxRequestBytes: 1_048_576,
+        maxResponseBytes: 5,
+        callTimeoutMs: 600_000,
+      },
+      audit: { level: 'Metadata', redact: [], onFailure: 'Block' },
+    });
+  });
+
+  it('names the hosts of the Service and of expose', () => {
+    const exposed = server({
+      expose: {
+        allowedOrigins: ['https://app.example.com'],
+        httpRoute: { parentRefs: [{ name: 'g' }], hostnames: ['a.example.com'] },
+        ingress: { host: 'b.example.com' },
+      },
+    });
+    expect(compileBundle(input({ server: exposed })).bundle.settings).toEqual({
+      hosts: ['github', 'github.agents', 'github.agents.svc', 'github.agents.svc.cluster.local', 'a.example.com', 'b.example.com'],
+      allowedOrigins: ['https://app.example.com'],
+    });
+  });
+
+  it('says how callers are checked', () => {
+    const authentication = {
+      type: 'Guard',
+      serviceAccounts: {},
+      jwt: [{ ...jwt, requiredScopes: ['s'] }],
+      apiKeys: { secretName: 'k' },
+      forward: 'Headers',
+      forwardHeaders: { user: 'X-User' },
+    } as const;
+    const checked = server({ authentication });
+    expect(compileBundle(input({ server: checked })).bundle.authentication).toEqual({
+      type: 'Guard',
+      anonymous: false,
+      serviceAccounts: { issuer: 'https://kubernetes.default.svc', audiences: ['mcp-fleet.dev'] },
+      jwt: [{ ...jwt, groupsClaim: 'groups', requiredScopes: ['s'] }],
+      apiKeys: true,
+      forward: { type: 'Headers', userHeader: 'X-User', groupsHeader: 'X-Forwarded-Groups' },
+    });
+    expect(compileBundle(input({ server: checked, clusterIssuer: undefined })).bundle.authentication).not.toHaveProperty('serviceAccounts');
+    expect(compileBundle(input()).bundle.authentication).toEqual({
+      type: 'None',
+      anonymous: false,
+      jwt: [],
+      apiKeys: false,
+      forward: { type: 'None' },
+    });
+  });
+
+  it('that does not fit into a ConfigMap is an error', () => {
+    const tools = Object.fromEntries(Array.from({ length: 20_000 }, (_, number) => [`tool_${number}`, [digestOf('a')]]));
+    expect(() => compileBundle(input({ pins: { tools } }))).toThrow(BundleSizeError);
+  });
+
+  it('decides as the policy says', () => {
+    const readOnly = policy({ selector: {}, defaultAction: 'Allow', access: { maximumClass: 'ReadOnly' } });
+    const pins = { tools: { get: [digestOf('a')], drop: [digestOf('a')] } };
+    const engine = compile(compileBundle(input({ policies: [readOnly], pins })).bundle, { now: () => 0 });
+    const call = (name: string, readOnlyHint: boolean) =>
+      engine.decide({
+        caller: { type: 'anonymous' },
+        method: 'tools/call',
+        object: { type: 'tool', name, facts: facts({ readOnly: readOnlyHint }) },
+      }).code;
+    expect([call('get', true), call('drop', false)]).toEqual(['ALLOWED', 'CLASS']);
+  });
+});
+
+/** A policy of another version, as it would come from the API server. */
+function foreign(change: object, metadata: Partial<MCPToolPolicy['metadata']> = {}): MCPToolPolicy {
+  const stored = policy({ defaultAction: 'Allow' }, { generation: 2, ...metadata });
+  return { ...stored, spec: { ...stored.spec, ...change } };
+}
+
+describe('a policy that this version cannot read', () => {
+  const unreadable: readonly [sentence: string, change: object, problem: string][] = [
+    ['has a field that is not known', { quarantine: true }, 'spec.quarantine: not known to this version'],
+    [
+      'has a field that is not known, deep inside',
+      { rules: [{ name: 'r', effect: 'Allow', weekdays: ['Mon'] }] },
+      'spec.rules.0.weekdays: not known to this version',
+    ],
+    [
+      'has an operator that is not known',
+      { rules: [{ name: 'r', effect: 'Allow', tools: ['*'], arguments: [{ path: '/a', operator: 'Like', value: 'x' }] }] },
+      'spec.rules.0.arguments.0.operator',
+    ],
+    [
+      'has a test without its operand',
+      { rules: [{ name: 'r', effect: 'Allow', tools: ['*'], arguments: [{ path: '/a', operator: 'In' }] }] },
+      'the test In of /a lacks its operand',
+    ],
+    [
+      'has an expression that RE2 does not take',
+      { rules: [{ name: 'r', effect: 'Allow', tools: ['*'], arguments: [{ path: '/a', operator: 'Matches', value: '(?=a)' }] }] },
+      'must be a valid RE2 expression',
+    ],
+    [
+      'names servers in two ways',
+      { targetRefs: [{ group: 'mcp-fleet.dev', kind: 'MCPServer', name: 'github' }] },
+      'exactly one of targetRefs and selector',
+    ],
+    [
+      'would be of the platform tier, but is not in the operator’s namespace',
+      { namespaces: { matchNames: ['*'] } },
+      "only policies in the operator's own namespace",
+    ],
+  ];
+
+  it.each(unreadable)('makes the server refuse if it %s', (_, change, problem) => {
+    const { bundle, invalid } = compileBundle(input({ policies: [foreign(change)] }));
+    expect(invalid).toMatchObject([
+      { namespace: 'agents', name: 'policy', generation: 2, kept: false, problem: expect.stringContaining(problem) },
+    ]);
+    expect(bundle.policy.policies).toMatchObject([{ name: 'policy', invalid: expect.stringContaining(problem) }]);
+    const engine = compile(bundle, { now: () => 0 });
+    const decision = engine.decide({
+      caller: { type: 'anonymous' },
+      method: 'tools/call',
+      object: { type: 'tool', name: 'a', facts: facts() },
+    });
+    expect(decision).toMatchObject({ code: 'POLICY_ERROR', policy: 'agents/policy' });
+  });
+
+  it('keeps the form that the bundle holds', () => {
+    const before = compileBundle(input({ policies: [policy({ defaultAction: 'Allow' })] }));
+    const after = compileBundle(input({ policies: [foreign({ quarantine: true })], previous: before.bundle }));
+    expect(after.invalid).toMatchObject([{ kept: true, generation: 1 }]);
+    expect(after.digest).toBe(before.digest);
+    const still = compileBundle(input({ policies: [foreign({ quarantine: true }, { generation: 3 })], previous: after.bundle }));
+    expect(still.digest).toBe(before.digest);
+  });
+
+  it('keeps no form of another policy, and none that was unreadable already', () => {
+    const other = compileBundle(input({ policies: [policy({}, { name: 'other' })] }));
+    expect(compileBundle(input({ policies: [foreign({ quarantine: true })], previous: other.bundle })).invalid).toMatchObject([
+      { kept: false },
+    ]);
+    const bad = compileBundle(input({ policies: [foreign({ quarantine: true })] }));
+    expect(compileBundle(input({ policies: [foreign({ quarantine: true })], previous: bad.bundle })).invalid).toMatchObject([
+      { kept: false },
+    ]);
+  });
+});
+
+describe('warnings', () => {
+  const known: BundleInput['known'] = {
+    tools: [
+      { name: 'get_issue', hints: hint(true) },
+      { name: 'odd', hints: hint(true, true) },
+    ],
+    prompts: ['review'],
+    resources: { uris: ['file:///srv/a'], templates: ['db://{table}'] },
+  };
+  const guarded = server({ authentication: { type: 'Guard', jwt: [jwt] } });
+  const rule = (part: object) => ({ rules: [{ name: 'r', effect: 'Allow' as const, ...part }] });
+  const odd = 'tool odd of github calls itself read-only and destructive; it counts as Destructive';
+
+  const table: readonly [sentence: string, spec: Partial<MCPToolPolicySpecInput>, warnings: readonly string[]][] = [
+    ['a pattern that matches no tool', rule({ tools: ['get_isue', 'get_*', '*'] }), ['rule r: pattern get_isue matches no tool of github']],
+    ['a pattern that matches no prompt', rule({ prompts: ['rewiev', 'review'] }), ['rule r: pattern rewiev matches no prompt of github']],
+    [
+      'a pattern that matches no resource',
+      rule({ resources: ['file:///etc/**', 'file:///srv/*', 'db://users', '**'] }),
+      ['rule r: pattern file:///etc/** matches no resource of github'],
+    ],
+    [
+      'a pattern that no URI in normal form can match',
+      rule({ resources: ['file:///srv/../**'] }),
+      ['rule r: pattern file:///srv/../** can match no URI in normal form'],
+    ],
+    [
+      'an override that matches no tool',
+      { access: { overrides: [{ tools: ['x'], class: 'ReadOnly' }] } },
+      ['access.overrides[0]: pattern x matches no tool of github'],
+    ],
+    [
+      'a limit that matches no tool',
+      { limits: { rate: [{ name: 'l', per: 'Server', requests: 1, window: '1m', tools: ['x'] }] } },
+      ['limit l: pattern x matches no tool of github'],
+    ],
+    ['an expired rule', rule({ notAfter: '2026-05-31T00:00:00Z' }), ['rule r: expired at 2026-05-31T00:00:00.000Z']],
+    [
+      'an issuer that the server does not take',
+      rule({ subjects: [{ jwt: { issuer: 'https://other' } }, { jwt: { issuer: jwt.issuer } }] }),
+      ['rule r: github takes no tokens of issuer https://other'],
+    ],
+    [
+      'a ServiceAccount where none is taken',
+      rule({ subjects: [{ serviceAccount: { namespace: 'a', name: 'b' } }] }),
+      ['rule r: github takes no tokens of ServiceAccounts'],
+    ],
+    ['a user where no API key is taken', rule({ subjects: [{ user: 'ci' }] }), ['rule r: github takes no API keys']],
+    ['nothing of anonymous callers and tunnels', rule({ subjects: [{ authenticated: false }, { tunnel: 't' }] }), []],
+  ];
+  it.each(table)('tell of %s', (_, spec, expected) => {
+    const { warnings } = compileBundle(input({ server: guarded, policies: [policy(spec)], known }));
+    expect(warnings.get('agents/policy')).toEqual([...expected, odd]);
+  });
+
+  it('tell of subjects where everybody is anonymous', () => {
+    const { warnings } = compileBundle(input({ policies: [policy(rule({ subjects: [{ user: 'ci' }] }))], known }));
+    expect(warnings.get('agents/policy')).toContain(
+      'rule r: github has authentication type None, so that all its callers are anonymous here',
+    );
+  });
+
+  it('say nothing of contradictions where hints do not count, or an override decides', () => {
+    const never = policy({ access: { trustAnnotations: 'Never' } });
+    const overridden = policy({ access: { overrides: [{ tools: ['odd'], class: 'ReadOnly' }] } });
+    for (const each of [never, overridden])
+      expect(compileBundle(input({ policies: [each], known })).warnings.get('agents/policy')).toEqual([]);
+  });
+
+  it('say nothing of what is not known of the server', () => {
+    const { warnings } = compileBundle(input({ policies: [policy(rule({ tools: ['x'], prompts: ['y'], resources: ['file:///z'] }))] }));
+    expect(warnings.get('agents/policy')).toEqual([]);
+  });
+
+  it('print nothing that a server or user could hide in a name', () => {
+    const tools = [{ name: 'a\u001b[2Jb', hints: hint(true, true) }];
+    const { warnings } = compileBundle(input({ policies: [policy({})], known: { tools } }));
+    expect(warnings.get('agents/policy')?.join()).not.toContain('\u001b');
+  });
+});
