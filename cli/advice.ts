@@ -1,6 +1,6 @@
 import type { Condition } from './server.ts';
 
-/** What to do, by the reason of a condition that is not True. Messages say what happened; this says who does what next. */
+/** What to do, by the reason of a condition that is not True. Messages say what happened; this says who does what next. SERVER is its name. */
 const advice: Readonly<Record<string, string>> = {
   InvalidSpec: 'Correct the field that the message names and apply the MCPServer again.',
   ReferenceNotFound: 'Create the object that the message names, or correct its name. The server goes on by itself once it exists.',
@@ -12,7 +12,7 @@ const advice: Readonly<Record<string, string>> = {
   GuardRequired: 'Set spec.guard.enabled: true, or do without the feature that the message names.',
   Pending:
     'Wait a moment. If it stays like this, see whether the operator runs: kubectl get deployments -A -l app.kubernetes.io/part-of=mcp-fleet.',
-  Progressing: 'Wait: pods are starting. mcp-fleet tree shows which one is waiting for what.',
+  Progressing: 'Wait: pods are starting. mcp-fleet tree SERVER shows which one is waiting for what.',
   ImagePullFailed: 'Correct the image name or tag, or add the registry credentials to spec.imagePullSecrets.',
   CrashLooping:
     'Read the end of the log: mcp-fleet logs SERVER --previous. Often a variable, a writable directory or a command is missing.',
@@ -22,27 +22,27 @@ const advice: Readonly<Record<string, string>> = {
     'Let the server listen on spec.transport.port on all interfaces, or correct the port: mcp-fleet logs SERVER often shows it.',
   Unschedulable: 'Give the cluster a node that fits, or ask for less in spec.resources and spec.scheduling.',
   ProgressDeadlineExceeded:
-    'Find the pod that does not become ready with mcp-fleet tree, mend the cause and change the spec, or run mcp-fleet restart.',
+    'Find the pod that does not become ready with mcp-fleet tree SERVER, mend the cause and change the spec, or run mcp-fleet restart SERVER.',
   QuotaExceeded: 'Raise the ResourceQuota or LimitRange of the namespace, or ask for less in spec.resources and spec.replicas.',
-  HandshakeFailed: 'The server speaks MCP and refuses: read what it says, and its log with mcp-fleet logs.',
+  HandshakeFailed: 'The server speaks MCP and refuses: read what it says, and its log with mcp-fleet logs SERVER.',
   ProtocolError:
-    'What answers is not MCP: compare spec.transport (type, port, path) with what the server prints at start (mcp-fleet logs).',
+    'What answers is not MCP: compare spec.transport (type, port, path) with what the server prints at start (mcp-fleet logs SERVER).',
   Timeout:
-    'See whether the server is stuck (mcp-fleet logs), whether a NetworkPolicy drops packets, and raise spec.verification.timeout if it is just slow.',
+    'See whether the server is stuck (mcp-fleet logs SERVER), whether a NetworkPolicy drops packets, and raise spec.verification.timeout if it is just slow.',
   ConnectionRefused: 'Let the server listen on spec.transport.port on all interfaces, not only on 127.0.0.1.',
   RequiredToolMissing: 'Configure the server so that it offers the tool, or remove it from spec.verification.requiredTools.',
   TunnelDisconnected: 'See the MCPTunnel of that cluster: kubectl get mcpt -A.',
-  GuardBehind: 'Wait a moment; then see whether the pods can read their ConfigMap: mcp-fleet tree.',
+  GuardBehind: 'Wait a moment; then see whether the pods can read their ConfigMap: mcp-fleet tree SERVER.',
   InvalidPolicy: 'Correct the MCPToolPolicy that the message names.',
   PolicyMissing: 'Create an MCPToolPolicy that selects this server, or set spec.policy.required: false.',
   PinsMissing: 'Approve the tools anew, or restore the ConfigMap with the pins from your repository.',
   NotEnforced: 'Set spec.guard.enabled: true: without the guard nobody enforces the policy.',
-  RouteNotAccepted: 'See what the Gateway says about the HTTPRoute: mcp-fleet tree, kubectl describe httproute.',
+  RouteNotAccepted: 'See what the Gateway says about the HTTPRoute: mcp-fleet tree SERVER, kubectl describe httproute.',
   GatewayAPINotInstalled: 'Install the Gateway API, or use spec.expose.ingress. The route appears by itself once the API is there.',
 };
 
 /** `undefined` for a condition that is as it should be, and for reasons of newer operators. */
-export function adviceFor({ status, reason, type }: Pick<Condition, 'status' | 'reason' | 'type'>): string | undefined {
+export function adviceFor(server: string, { status, reason, type }: Pick<Condition, 'status' | 'reason' | 'type'>): string | undefined {
   if (status === 'True' && type !== 'Stalled') return undefined;
-  return Object.hasOwn(advice, reason) ? advice[reason] : undefined;
+  return Object.hasOwn(advice, reason) ? advice[reason]?.replaceAll('SERVER', server) : undefined;
 }

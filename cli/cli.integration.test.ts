@@ -175,7 +175,7 @@ describe('tree', () => {
       '└─ Secret/broken-guard',
       '',
       'broken is not Ready (CrashLooping): exit 1: API_KEY is not set',
-      '→ Read the end of the log: mcp-fleet logs SERVER --previous. Often a variable, a writable directory or a command is missing.',
+      '→ Read the end of the log: mcp-fleet logs broken --previous. Often a variable, a writable directory or a command is missing.',
       '',
     ]);
     expect((await fleet('tree', 'broken', '-o', 'name')).out).toBe(

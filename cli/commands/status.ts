@@ -41,7 +41,7 @@ function summary(server: MCPServer) {
     ready: condition?.status ?? 'Unknown',
     reason: condition?.reason ?? 'Pending',
     message: condition?.message ?? 'The operator has not seen this server yet',
-    advice: condition === undefined ? undefined : adviceFor(condition),
+    advice: condition === undefined ? undefined : adviceFor(metadata.name, condition),
     url: status?.address?.url,
     externalURLs: status?.address?.externalURLs,
     server: status?.server,
@@ -90,7 +90,7 @@ function detail({ terminal, now }: Context, server: MCPServer, warnings: readonl
     warnings.length === 0
       ? ''
       : `\nWarnings\n${warnings.map((warning) => `  ${age(warning.time, now())} ago  ${warning.reason}: ${harmless(warning.message)}\n`).join('')}`,
-    todo(conditions),
+    todo(server.metadata.name, conditions),
   ];
   return parts.join('');
 }
@@ -107,10 +107,10 @@ function conditionTable(terminal: Terminal, conditions: readonly Condition[], no
 }
 
 /** Ready repeats the reason of another condition: its advice is given once. */
-function todo(conditions: readonly Condition[]): string {
+function todo(name: string, conditions: readonly Condition[]): string {
   const lines = new Map<string, string>();
   for (const condition of conditions) {
-    const advice = adviceFor(condition);
+    const advice = adviceFor(name, condition);
     if (advice !== undefined) lines.set(condition.reason, advice);
   }
   return lines.size === 0 ? '' : `\nWhat to do\n${[...lines].map(([reason, advice]) => `  ${reason}: ${advice}\n`).join('')}`;

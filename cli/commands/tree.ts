@@ -93,7 +93,7 @@ function mark(terminal: Terminal, value: boolean | undefined): string {
 function why(server: MCPServer): readonly string[] {
   const condition = ready(server);
   if (condition === undefined || condition.status === 'True') return [];
-  const advice = adviceFor(condition);
+  const advice = adviceFor(server.metadata.name, condition);
   const lines = [
     `${server.metadata.name} is not Ready (${condition.reason}): ${harmless(condition.message)}`,
     ...(advice === undefined ? [] : [`→ ${advice}`]),
