@@ -6,7 +6,7 @@ export const PolicyConditionType = {
   Accepted: 'Accepted',
   /** The guards of all servers that it selects enforce it. */
   Programmed: 'Programmed',
-  /** Nothing will happen until the object changes. Present only while true (kstatus). */
+  /** Nothing will happen until the object changes, for the reason of `Accepted`. Present only while true (kstatus). */
   Stalled: 'Stalled',
 } as const;
 export type PolicyConditionType = (typeof PolicyConditionType)[keyof typeof PolicyConditionType];
@@ -33,14 +33,10 @@ export const ProgrammedReason = {
   Programmed: 'Programmed',
   /** True: it selects no server. */
   NoTargets: 'NoTargets',
+  /** Waits for the policy to be accepted. */
+  Pending: 'Pending',
   /** A guard has not taken it yet; `status.targets.notCurrent` says whose. */
   GuardBehind: 'GuardBehind',
   /** It selects a server whose guard is off. */
   NotEnforced: 'NotEnforced',
-} as const;
-
-/** Reasons of `Stalled`: those of the condition that only a change of the object can mend. */
-export const PolicyStalledReason = {
-  InvalidSpec: PolicyAcceptedReason.InvalidSpec,
-  NamespacesNotAllowed: PolicyAcceptedReason.NamespacesNotAllowed,
 } as const;

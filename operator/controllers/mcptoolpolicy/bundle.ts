@@ -1,4 +1,3 @@
-import { policyForm, policySpec } from '../../../api/policyform.ts';
 import type { Exposure } from '../../../api/exposure.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
 import type { MCPToolPolicy } from '../../../api/mcptoolpolicy.ts';
@@ -12,12 +11,12 @@ import {
   type Pins,
   type Policy,
   type PolicyIdentity,
-  type ValidPolicy,
 } from '../../../mcp/policy/bundle.ts';
-import { bundleDigest, checkPolicy } from '../../../mcp/policy/bundlecheck.ts';
+import { bundleDigest } from '../../../mcp/policy/bundlecheck.ts';
 import { policyName } from '../../../mcp/policy/merge.ts';
 import { tierOf } from '../../../mcp/policy/selection.ts';
 import { authentication } from './authentication.ts';
+import { policyFormOf, PolicyProblem } from './form.ts';
 import { type KnownObjects, warnings } from './warnings.ts';
 
 /** What a ConfigMap holds, less some room for its metadata. */
@@ -130,39 +129,14 @@ function select(stored: MCPToolPolicy, { server, operatorNamespace, previous }: 
   if (tier === undefined) return undefined;
   const identity: PolicyIdentity = { namespace, name, generation, tier };
   try {
-    // Admission refuses it; should that be missing, it must not look like a policy that does what it says.
-    if (namespaces !== undefined && tier !== 'platform')
-      throw new Error("spec.namespaces: only policies in the operator's own namespace may have it");
-    return { policy: { ...identity, ...formOf(stored, identity) } };
+    return { policy: { ...identity, ...policyFormOf(stored, operatorNamespace) } };
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
+    if (!(error instanceof PolicyProblem)) throw error;
+    const problem = error.message;
     const kept = previous?.policy.policies.find(
       (policy) => isValid(policy) && policyName(policy) === policyName(identity) && policy.tier === tier,
     );
     return { policy: kept ?? { ...identity, invalid: problem }, problem };
-  }
-}
-
-type Form = ReturnType<typeof policyForm>;
-
-/** Objects of a store never change, one policy may select a thousand servers, and its expressions take time to check. */
-const forms = new WeakMap<MCPToolPolicy, Form | Error>();
-
-function formOf(stored: MCPToolPolicy, identity: PolicyIdentity): Form {
-  const known = forms.get(stored) ?? readForm(stored, identity);
-  forms.set(stored, known);
-  if (known instanceof Error) throw known;
-  return known;
-}
-
-function readForm(stored: MCPToolPolicy, identity: PolicyIdentity): Form | Error {
-  try {
-    const form = policyForm(policySpec(stored.spec));
-    const policy: ValidPolicy = { ...identity, ...form };
-    checkPolicy(policy);
-    return form;
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
   }
 }
 
