@@ -26,7 +26,7 @@ const advice: Readonly<Record<string, string>> = {
   QuotaExceeded: 'Raise the ResourceQuota or LimitRange of the namespace, or ask for less in spec.resources and spec.replicas.',
   HandshakeFailed: 'The server speaks MCP and refuses: read what it says, and its log with mcp-fleet logs SERVER.',
   ProtocolError:
-    'What answers is not MCP: compare spec.transport (type, port, path) with what the server prints at start (mcp-fleet logs SERVER).',
+    'What answers is not MCP, or fails before it comes to that: compare spec.transport (type, port, path) with what the server prints at start (mcp-fleet logs SERVER).',
   Timeout:
     'See whether the server is stuck (mcp-fleet logs SERVER), whether a NetworkPolicy drops packets, and raise spec.verification.timeout if it is just slow.',
   ConnectionRefused: 'Let the server listen on spec.transport.port on all interfaces, not only on 127.0.0.1.',

@@ -1,5 +1,7 @@
 import { gzipSync } from 'node:zlib';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Send } from './http.ts';
 import { probe } from './probe.ts';
 import { httpListener, initialized, scripted, tcpListener } from './testing/listener.ts';
 
@@ -396,5 +398,67 @@ describe('over HTTP+SSE', () => {
       outcome,
       message: expect.stringContaining(message as string),
     });
+  });
+});
+
+describe('whatever a server sends', () => {
+  const piece = fc.oneof(
+    fc.constantFrom(
+      '{',
+      '[',
+      '"jsonrpc":"2.0",',
+      '"id":1',
+      '"id":2',
+      '"result":{}',
+      '"error":{"code":-32022}',
+      'data: ',
+      '\n\n',
+      'event: endpoint\n',
+      ':',
+    ),
+    fc.constantFrom(
+      '{"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}}',
+      'data: {"jsonrpc":"2.0","id":2,"result":null}\n\n',
+    ),
+    fc.string({ unit: 'binary', maxLength: 20 }),
+  );
+  const response = fc.record({
+    status: fc.constantFrom(200, 200, 200, 202, 301, 307, 400, 401, 403, 404, 405, 421, 500, 999),
+    headers: fc.record(
+      {
+        'content-type': fc.constantFrom('application/json', 'text/event-stream', 'text/html', 'APPLICATION/JSON; charset=utf-8', ''),
+        'mcp-session-id': fc.string({ maxLength: 5 }),
+        location: fc.constantFrom('/mcp/', 'http://[', '//x', ''),
+        'content-encoding': fc.constantFrom('gzip', 'identity'),
+        'www-authenticate': fc.string({ unit: 'binary', maxLength: 10 }),
+      },
+      { requiredKeys: [] },
+    ),
+    body: fc.array(piece, { maxLength: 6 }),
+  });
+  test('is a result with words that can be printed', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(response, { minLength: 1, maxLength: 6 }),
+        fc.constantFrom('SSE' as const, 'StreamableHTTP' as const),
+        async (responses, transport) => {
+          let count = 0;
+          const send: Send = async () => {
+            const { status, headers, body } = responses[count++ % responses.length] ?? { status: 500, headers: {}, body: [] };
+            async function* chunks() {
+              for (const part of body) yield Buffer.from(part);
+            }
+            return { status, headers, body: chunks(), cancel: () => undefined };
+          };
+          const result = await probe(
+            { url: new URL('http://x/mcp'), transport, send },
+            { limits: { timeoutMs: 1_000, messageBytes: 4_096 } },
+          );
+          expect(result.message).not.toMatch(/[^\P{C}\uFFFD]/u);
+          expect(result.message.length).toBeLessThan(1_000);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 });

@@ -1,4 +1,5 @@
-import { answerTo, quote, type Connection, type Dialect, type Exchange, type RequestOptions } from './connection.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { answerTo, farewellMs, quote, type Connection, type Dialect, type Exchange, type RequestOptions } from './connection.ts';
 import { Fault, RefusedError } from './fault.ts';
 import { header, mediaType, place, type HttpResponse } from './http.ts';
 import { MessageError, parseMessages, serialize, type Id, type JsonObject, type Message } from './jsonrpc.ts';
@@ -65,7 +66,7 @@ export class Sse2024Connection implements Connection {
   async close(): Promise<void> {
     // The session is the stream: it ends with it.
     this.#closing.abort();
-    await this.#reading;
+    await Promise.race([this.#reading, delay(farewellMs, undefined, { ref: false })]);
   }
 
   async #open(): Promise<Stream> {

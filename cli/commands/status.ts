@@ -106,13 +106,14 @@ function conditionTable(terminal: Terminal, conditions: readonly Condition[], no
   return table(['condition', 'status', 'reason', 'since', 'message'], rows);
 }
 
-/** Ready repeats the reason of another condition: its advice is given once. */
+/** Ready repeats the reason of another condition: its advice is given once. To wait is none where something is to be done. */
 function todo(name: string, conditions: readonly Condition[]): string {
   const lines = new Map<string, string>();
   for (const condition of conditions) {
     const advice = adviceFor(name, condition);
     if (advice !== undefined) lines.set(condition.reason, advice);
   }
+  if (lines.size > 1) lines.delete('Pending');
   return lines.size === 0 ? '' : `\nWhat to do\n${[...lines].map(([reason, advice]) => `  ${reason}: ${advice}\n`).join('')}`;
 }
 

@@ -81,7 +81,7 @@ function text({ terminal, now, allNamespaces, namespace }: Context, servers: rea
     ]),
   );
   const head = [...(allNamespaces ? ['namespace'] : []), 'object', 'ready', 'state', 'age'];
-  return [table(head, rows), ...servers.flatMap((server) => why(server))].join('\n');
+  return [table(head, rows), ...servers.flatMap((server) => why(server, allNamespaces))].join('\n');
 }
 
 function mark(terminal: Terminal, value: boolean | undefined): string {
@@ -90,12 +90,12 @@ function mark(terminal: Terminal, value: boolean | undefined): string {
 }
 
 /** Why a server is not Ready, and what to do. */
-function why(server: MCPServer): readonly string[] {
+function why(server: MCPServer, allNamespaces: boolean): readonly string[] {
   const condition = ready(server);
   if (condition === undefined || condition.status === 'True') return [];
   const advice = adviceFor(server.metadata.name, condition);
   const lines = [
-    `${server.metadata.name} is not Ready (${condition.reason}): ${harmless(condition.message)}`,
+    `${allNamespaces ? `${server.metadata.namespace}/` : ''}${server.metadata.name} is not Ready (${condition.reason}): ${harmless(condition.message)}`,
     ...(advice === undefined ? [] : [`→ ${advice}`]),
   ];
   return [`${lines.join('\n')}\n`];
