@@ -70,7 +70,7 @@ async function suite(part: Exclude<Part, 'static'>): Promise<Tally> {
     say(`SKIPPED: ${skipped} ${part} tests, since ${hindrance}`);
     return { ...NOTHING, skipped };
   }
-  say(`${part} tests`);
+  say(part === 'suites' ? 'end-to-end tests with the deployed operator' : `${part} tests`);
   const report = join(RESULTS, `${part}.json`);
   await rm(report, { force: true });
   const reporters = ['--reporter', process.stdout.isTTY ? 'default' : 'verbose', '--reporter', 'json', '--outputFile.json', report];
