@@ -109,9 +109,7 @@ function podsRefused(deployment: Deployment | undefined): Cause | undefined {
   const failure = condition(deployment, 'ReplicaFailure');
   if (failure?.status !== 'True') return undefined;
   // The name of the pod that was refused is new every time.
-  const message = oneLine(failure.message)
-    .replace(/^pods "[^"]*"/, 'pods of this server')
-    .replace(/^Pod "[^"]*"/, 'pod');
+  const message = oneLine(failure.message).replace(/^[Pp]ods? "[^"]*" (is forbidden|is invalid): /, '');
   return {
     reason: /exceeded quota|must specify limits|must specify requests/.test(message) ? 'QuotaExceeded' : 'CreateContainerFailed',
     message: `Pods cannot be created: ${message}`,

@@ -67,7 +67,7 @@ const otherPort: Hint = ({ log }, { port }) => {
 
 const neverListened: Hint = (crash, { port }) =>
   crash.neverListened
-    ? `the kubelet ended it because nothing listened on port ${port} in time: set transport.port to the port of the server, or give it longer (probes.startup)`
+    ? `the kubelet ended it because nothing listened on port ${port} in time: set transport.port to the port of the server, have it listen on all interfaces instead of 127.0.0.1, or give it longer (probes.startup)`
     : undefined;
 
 const privilegedPort: Hint = ({ log }, { port }) =>

@@ -68,7 +68,6 @@ const createContainerFailed: Check = ({ pod }) => {
     pod,
     'CreateContainerConfigError',
     'CreateContainerError',
-    'RunContainerError',
     'PreCreateHookError',
     'PreStartHookError',
     'PostStartHookError',
@@ -79,12 +78,14 @@ const createContainerFailed: Check = ({ pod }) => {
       message: `Container ${waiting.name} cannot be created: ${oneLine(waiting.state?.waiting?.message)}`,
     };
   }
-  // A command that does not exist in the image: the container ends before it began.
+  // A command that does not exist in the image: the container ends before it began. The kubelet calls it by turns an error and an end.
   for (const status of statuses(pod)) {
     const ended = endOf(status);
-    if (ended !== undefined && ['StartError', 'ContainerCannotRun'].includes(ended.reason ?? '')) {
-      return { reason: 'CreateContainerFailed', message: `Container ${status.name} cannot be started: ${startError(ended.message)}` };
-    }
+    const failedStart = ended !== undefined && ['StartError', 'ContainerCannotRun'].includes(ended.reason ?? '');
+    const error =
+      status.state?.waiting?.reason === 'RunContainerError' ? status.state.waiting.message : failedStart ? ended.message : undefined;
+    if (error !== undefined)
+      return { reason: 'CreateContainerFailed', message: `Container ${status.name} cannot be started: ${startError(error)}` };
   }
   return undefined;
 };
@@ -128,7 +129,10 @@ const notListening: Check = ({ pod, warnings, expected }) => {
   const server = statuses(pod).find(({ name }) => name === SERVER_CONTAINER);
   const failures = about(pod, warnings, 'Unhealthy').filter(({ message }) => message.startsWith('Startup probe failed'));
   return server?.state?.running !== undefined && server.started !== true && failures.some(({ count }) => count >= PATIENCE)
-    ? { reason: 'Progressing', message: `The container runs, but nothing listens on port ${expected.port} (transport.port) yet` }
+    ? {
+        reason: 'Progressing',
+        message: `The container runs, but nothing listens on port ${expected.port} (transport.port) yet: is it another port, or 127.0.0.1 alone?`,
+      }
     : undefined;
 };
 

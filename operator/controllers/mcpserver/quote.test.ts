@@ -5,6 +5,13 @@ describe('logTail', () => {
   it('keeps the last five lines without colours and blanks', () => {
     expect(logTail('1\n2\n3\n\n\u001b[31m4\u001b[0m\n5\n6  \n')).toBe('2\n3\n4\n5\n6');
   });
+  it('keeps the error above a stack trace', () => {
+    const trace = ['at a', 'at b', 'at c', 'at d', 'at e', 'at f'];
+    expect(logTail(['starting', "Error: EROFS: open '/x'", ...trace].join('\n')).split('\n')).toEqual([
+      "Error: EROFS: open '/x'",
+      ...trace.slice(1),
+    ]);
+  });
   it('is bounded', () => expect(logTail('x'.repeat(2000)).length).toBe(601));
   it('hides credentials', () => {
     expect(logTail('API_KEY=abcdef123456 Authorization: Bearer abcdefghijkl')).toBe('API_KEY=[redacted] Authorization: Bearer [redacted]');

@@ -2,6 +2,8 @@
 const LINES = 5;
 const CHARACTERS = 600;
 
+const ERROR = /\b\w*(?:error|exception|fatal|panic)\b\W*:|\b(?:error|fatal)\b/i;
+
 // oxlint-disable-next-line no-control-regex -- terminal colours are what it removes
 const ANSI = /\u001b\[[0-9;?]*[ -/]*[@-~]/g;
 // oxlint-disable-next-line no-control-regex
@@ -18,9 +20,11 @@ export function logTail(text: string | undefined): string {
     .replaceAll(CONTROL, ' ')
     .split('\n')
     .map((line) => line.trimEnd())
-    .filter((line) => line.trim() !== '')
-    .slice(-LINES);
-  const tail = lines.join('\n');
+    .filter((line) => line.trim() !== '');
+  const last = lines.slice(-LINES);
+  // A stack trace pushes the error itself out of the end of the log.
+  const error = last.some((line) => ERROR.test(line)) ? undefined : lines.slice(0, -LINES).findLast((line) => ERROR.test(line));
+  const tail = [...(error === undefined ? [] : [error]), ...last].join('\n');
   return tail.length <= CHARACTERS ? tail : `…${tail.slice(-CHARACTERS)}`;
 }
 
