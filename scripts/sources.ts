@@ -25,7 +25,8 @@ export async function sourceFiles(): Promise<readonly SourceFile[]> {
 async function read(path: string): Promise<SourceFile> {
   const text = await readFile(join(ROOT, path), 'utf8');
   const specifiers = [...text.matchAll(/(?:^|[\s}])(?:from|import)\s*\(?\s*'(\.{1,2}\/[^']+)'/g)].map((match) => match[1] ?? '');
-  return { path, text, imports: specifiers.map((specifier) => join(dirname(path), specifier)) };
+  const programs = specifiers.filter((specifier) => specifier.endsWith('.ts'));
+  return { path, text, imports: programs.map((specifier) => join(dirname(path), specifier)) };
 }
 
 async function typescriptFiles(folder: string): Promise<string[]> {
