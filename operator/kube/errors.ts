@@ -67,6 +67,15 @@ export class KubeError extends Error {
 export const isKubeError = (error: unknown, ...codes: readonly KubeErrorCode[]): error is KubeError =>
   error instanceof KubeError && (codes.length === 0 || codes.includes(error.code));
 
+/**
+ * Whether a write that named a uid was refused because the name is now free or another object's: 409 in the first case, 422 in
+ * the second (seen with 1.35.4).
+ */
+export const isOtherObject = (error: unknown): error is KubeError =>
+  error instanceof KubeError &&
+  ((error.code === 'Conflict' && error.message.includes('uid mismatch')) ||
+    (error.code === 'Invalid' && error.details?.causes?.some(({ field }) => field === 'metadata.uid') === true));
+
 const BY_STATUS: Readonly<Record<number, KubeErrorCode>> = {
   400: 'BadRequest',
   401: 'Unauthorized',

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createSecureContext } from 'node:tls';
 import { type Dispatcher, Pool } from 'undici';
 import type { Credentials } from './credentials.ts';
 import { errorOf, KubeError } from './errors.ts';
@@ -104,7 +105,15 @@ export class Transport {
     this.#watchIdle = watchIdle;
     this.#wait = options.wait ?? sleepUnlessAborted;
     this.#random = options.random ?? Math.random;
-    const common = { allowH2: false, pipelining: 1, headersTimeout: timeout, connect: { ...credentials.tls, timeout: 10_000 } };
+    const { ca, cert, key, ...verification } = credentials.tls;
+    // Made once: reading certificates for each connection costs more than the handshake.
+    const secureContext = createSecureContext({
+      ...(ca !== undefined && { ca }),
+      ...(cert !== undefined && { cert }),
+      ...(key !== undefined && { key }),
+    });
+    const connect = { secureContext, ...verification, timeout: 10_000 };
+    const common = { allowH2: false, pipelining: 1, headersTimeout: timeout, connect };
     const pool = (size: number): Pool => new Pool(origin, { ...common, connections: size, bodyTimeout: timeout, keepAliveTimeout: 60_000 });
     this.#pools = {
       requests: pool(connections),

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster } from '../../e2e/cluster/cluster.ts';
 import { Client } from '../kube/client.ts';
+import { KubeError } from '../kube/errors.ts';
 import type { Credentials } from '../kube/credentials.ts';
 import { kubeconfig } from '../kube/kubeconfig.ts';
 import type { KubeObject, Resource } from '../kube/object.ts';
@@ -11,7 +12,9 @@ import type { ConfigMap, Deployment } from '../kube/wire.ts';
 import { Children } from './children.ts';
 import { conditionOf } from './conditions.ts';
 import { kstatusViolations } from './kstatus.ts';
-import { OWNER_INDEX, ownerFrom, ownerIndex } from './ownership.ts';
+import { addFinalizer, removeFinalizer } from './finalizers.ts';
+import { NameConflict, OWNER_INDEX, ownerFrom, ownerIndex } from './ownership.ts';
+import { StatusWriter } from './status.ts';
 import { ObjectStore } from './store.ts';
 import { deployment, type Echo, Echoes, type EchoOperator, echo, echoOperator, FIELD_MANAGER, install } from './testing/echo-operator.ts';
 
@@ -286,6 +289,30 @@ describe('children', () => {
       .toBe('second');
   });
 
+  it('are made anew when a field cannot be changed', async () => {
+    await set({ guarded: true });
+    await settled();
+    const { metadata, roleRef } = await live(RoleBindings);
+    const { ownerReferences, labels, annotations } = metadata;
+    await operator.manager.client.delete(RoleBindings, at());
+    await user
+      .create(RoleBindings, {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'RoleBinding',
+        metadata: {
+          ...at(),
+          ...(ownerReferences !== undefined && { ownerReferences }),
+          ...(labels !== undefined && { labels }),
+          ...(annotations !== undefined && { annotations }),
+        },
+        roleRef: { ...roleRef, name: 'another' },
+      })
+      .catch(() => {}); // the operator may have been faster
+    await expect.poll(async () => (await live(RoleBindings)).roleRef.name, { timeout: 10_000 }).toBe(name);
+    await set({ guarded: true, text: 'again' });
+    await settled();
+  });
+
   it('wait for one that is being deleted, and then make a new one', async () => {
     await set({ replicas: 1 });
     await settled();
@@ -350,6 +377,90 @@ describe('children', () => {
       await settled();
       expect((await live(Deployments)).spec?.replicas).toBe(1);
     });
+  });
+});
+
+describe('with caches that are behind', () => {
+  const open = (observe: (line: string) => void) => {
+    const watched = new Transport({
+      credentials,
+      userAgent: 'test',
+      observer: { finished: ({ method, code }) => observe(`${method} ${code}`) },
+    });
+    // No reflector feeds this store: the watch lags for ever.
+    const store = new ObjectStore<ConfigMap>('lagging', { indexes: { [OWNER_INDEX]: ownerIndex('example.dev/other') } });
+    const kinds = [{ resource: ConfigMaps, store }];
+    const children = new Children({ client: new Client(watched), fieldManager: 'lagging', annotation: 'example.dev/other', kinds });
+    return { watched, store, children };
+  };
+  const wish = (text: string): ConfigMap => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { ...at(), name: `${name}-x` },
+    data: { text },
+  });
+
+  it('an object that was replaced by another of its name is not touched', async () => {
+    const owner = ownerFrom(await set({ replicas: 1 }));
+    const { watched, children } = open(() => {});
+    const signal = AbortSignal.timeout(10_000);
+    await children.converge(owner, [[wish('1')]], signal);
+    await user.delete(ConfigMaps, wish('').metadata);
+    const foreign = await user.create(ConfigMaps, wish('theirs'));
+    await expect(children.converge(owner, [[wish('2')]], signal)).rejects.toMatchObject({ code: 'Conflict' });
+    expect((await user.get(ConfigMaps, foreign.metadata)).data).toEqual({ text: 'theirs' });
+    await expect(children.converge(owner, [[wish('2')]], signal)).rejects.toBeInstanceOf(NameConflict);
+    await watched.close();
+  });
+
+  it('an object that has gone is made again', async () => {
+    const owner = ownerFrom(await set({ replicas: 1 }));
+    const seen: string[] = [];
+    const { watched, children } = open((line) => seen.push(line));
+    const signal = AbortSignal.timeout(10_000);
+    await children.converge(owner, [[wish('1')]], signal);
+    await user.delete(ConfigMaps, wish('').metadata);
+    await children.converge(owner, [[wish('2')]], signal);
+    expect(seen).toEqual(['PATCH 201', 'PATCH 409', 'PATCH 201']);
+    await watched.close();
+  });
+
+  it('a status is not written to a successor of the object', async () => {
+    const first = await set({ replicas: 1 });
+    await settled();
+    await user.delete(Echoes, at());
+    await set({ replicas: 1, text: 'second' });
+    const writer = new StatusWriter({ client: user, resource: Echoes, store: new ObjectStore<Echo>('echoes'), fieldManager: 'x' });
+    const write = () => writer.write(first, { observedGeneration: 99, conditions: [] }, AbortSignal.timeout(5000));
+    await expect(write()).rejects.toMatchObject({ code: 'Conflict' });
+    expect((await live(Echoes)).status?.observedGeneration).not.toBe(99);
+    await user.delete(Echoes, at());
+    expect(await write()).toBe(false);
+  });
+});
+
+describe('finalizers', () => {
+  it('are added and removed without losing those of others', async () => {
+    const signal = AbortSignal.timeout(10_000);
+    const store = new ObjectStore<Echo>('echoes');
+    const context = { client: user, resource: Echoes, store, signal };
+    const object = await set({ replicas: 1 });
+    const stale = await live(Echoes);
+    await user.mergePatch(Echoes, at(), { metadata: { finalizers: ['other/one'] } });
+    // Decided on an object from before: refused, not lost.
+    await expect(addFinalizer(stale, 'ours/cleanup', context)).rejects.toBeInstanceOf(KubeError);
+    expect(await addFinalizer(await live(Echoes), 'ours/cleanup', context)).toBe(true);
+    expect((await live(Echoes)).metadata.finalizers).toEqual(['other/one', 'ours/cleanup']);
+    expect(await addFinalizer(await live(Echoes), 'ours/cleanup', context)).toBe(false);
+    await user.delete(Echoes, at());
+    await removeFinalizer(await live(Echoes), 'ours/cleanup', context);
+    expect((await live(Echoes)).metadata.finalizers).toEqual(['other/one']);
+    const last = await live(Echoes);
+    await removeFinalizer(last, 'other/one', context);
+    expect(store.has(`default/${name}`)).toBe(false);
+    await removeFinalizer(last, 'other/one', context);
+    await gone(Echoes);
+    expect(object.metadata.name).toBe(name);
   });
 });
 

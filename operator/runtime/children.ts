@@ -1,5 +1,5 @@
 import type { Client, JSONPatch } from '../kube/client.ts';
-import { isKubeError } from '../kube/errors.ts';
+import { isKubeError, isOtherObject } from '../kube/errors.ts';
 import { type Key, type KubeObject, keyOf, type Resource } from '../kube/object.ts';
 import { covers, project } from './covers.ts';
 import { digest } from './digest.ts';
@@ -15,6 +15,8 @@ export interface ChildKind<T extends KubeObject = KubeObject> {
   readonly exact?: readonly string[];
   /** Whether an object that is no longer wanted may be deleted. Default: any. */
   readonly mayPrune?: (object: T) => boolean;
+  /** Whether an object is deleted and made anew when a field cannot be changed (`roleRef`). Default: the error stands. */
+  readonly recreate?: boolean;
   /** Called before an existing object is changed, for hand-overs. */
   readonly beforeApply?: (
     live: T,
@@ -41,6 +43,9 @@ export interface Convergence {
 
 /** A desired object: what we want to be true, in the forms the API server gives back (canonical quantities, explicit protocols). */
 export type Desired = Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>;
+
+/** No object has this version: an apply that names it creates, or conflicts with whatever is there without touching it (seen with 1.35.4). */
+const ABSENT = '1';
 
 /**
  * Brings the children of owners to what is wanted, by server-side apply.
@@ -116,8 +121,7 @@ export class Children {
     const live = kind.store.get(keyOf(desired.metadata));
     if (live !== undefined) return this.#update(kind, owner, live, wish, asked, signal);
     try {
-      // No object has version 1: this creates, or conflicts with whatever is there, without touching it (seen with 1.35.4).
-      const made = await this.#apply(kind, { ...wish, metadata: { ...wish.metadata, resourceVersion: '1' } }, signal);
+      const made = await this.#apply(kind, { ...wish, metadata: { ...wish.metadata, resourceVersion: ABSENT } }, signal);
       await this.#settle(kind, made, wish, asked, signal);
       return true;
     } catch (error) {
@@ -145,8 +149,17 @@ export class Children {
     }
     await kind.beforeApply?.(live, wish, { client: this.#options.client, signal });
     const { uid } = live.metadata;
-    const answer = await this.#apply(kind, { ...wish, metadata: { ...wish.metadata, ...(uid !== undefined && { uid }) } }, signal);
-    await this.#settle(kind, answer, wish, asked, signal);
+    try {
+      const answer = await this.#apply(kind, { ...wish, metadata: { ...wish.metadata, ...(uid !== undefined && { uid }) } }, signal);
+      await this.#settle(kind, answer, wish, asked, signal);
+    } catch (error) {
+      if (isOtherObject(error)) kind.store.removed(keyOf(live.metadata), uid ?? '');
+      else if (kind.recreate === true && isKubeError(error, 'Invalid')) await this.#delete(kind, live, signal);
+      else throw error;
+      // Once: whoever is faster than us twice has its turn in the next reconcile.
+      const made = await this.#apply(kind, { ...wish, metadata: { ...wish.metadata, resourceVersion: ABSENT } }, signal);
+      await this.#settle(kind, made, wish, asked, signal);
+    }
     return true;
   }
 

@@ -29,6 +29,8 @@ export interface ManagerOptions {
   >;
   /** Where probes are answered. Default: nowhere. */
   readonly health?: Pick<HealthOptions, 'port' | 'host'>;
+  /** See `StoreOptions.freeze`. */
+  readonly freeze?: boolean;
   /** Milliseconds for the first lists. client-go: 2 min. */
   readonly syncTimeout?: number;
   /** Milliseconds for reconciles to finish on stop. */
@@ -136,13 +138,14 @@ export class Manager {
 
   /** One watch and one cache of a kind, to be shared by all who read it. */
   watch<T extends KubeObject>(resource: Resource<T>, settings: WatchSettings<T> = {}): Store<T> {
-    const { namespaces = [], client, log } = this.#options;
+    const { namespaces = [], client, log, freeze = false } = this.#options;
     const { indexes, namespace, ...rest } = settings;
     const scopes: readonly (string | undefined)[] =
       namespace !== undefined ? [namespace] : resource.namespaced && namespaces.length > 0 ? namespaces : [undefined];
     const name = `${resource.plural}.${apiVersionOf(resource)}`;
     const store = new ObjectStore<T>(name, {
       parts: scopes.length,
+      freeze,
       ...(indexes !== undefined && { indexes }),
       onListenerError: (err) => log.error({ store: name, err }, 'listener failed'),
     });

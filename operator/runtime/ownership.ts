@@ -45,6 +45,10 @@ export const ownerIndex =
     return uid === undefined ? [] : [uid];
   };
 
+/** Name of the index that `ownedAcross` needs on the store of owners, and the index. */
+export const UID_INDEX = 'uid';
+export const uidIndex = ({ metadata: { uid } }: KubeObject): readonly string[] => (uid === undefined ? [] : [uid]);
+
 /** How long until a foreign object is looked for again: it carries none of our labels, so no watch tells that it left. */
 const CONFLICT_RETRY = 60_000;
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { KubeObject, ObjectMeta } from '../kube/object.ts';
-import { Channel, changedBySomebody, mapped, owned, primary, type Source, whenServed } from './source.ts';
+import { Channel, changedBySomebody, mapped, owned, ownedAcross, primary, type Source, whenServed } from './source.ts';
+import { UID_INDEX, uidIndex } from './ownership.ts';
 import { ObjectStore } from './store.ts';
 
 interface Thing extends KubeObject {
@@ -72,6 +73,15 @@ describe('owned', () => {
     store.set(thing(3, { name: 'b', ownerReferences: [{ apiVersion: 'v1', kind: 'Other', name: 'x', uid: 'x', controller: true }] }));
     expect(woken).toEqual(['ns/o', 'ns/o', 'ns/p']);
   });
+});
+
+it('ownedAcross wakes the owner that the annotation names, wherever it is', () => {
+  const owners = new ObjectStore<Thing>('owners', { indexes: { [UID_INDEX]: uidIndex } });
+  owners.set(thing(1, { name: 'o', uid: '7' }));
+  const { store, woken } = started((things) => ownedAcross(things, 'applied', owners));
+  store.set(thing(1, { namespace: 'elsewhere', annotations: { applied: '7.abc' } }));
+  store.set(thing(2, { namespace: 'elsewhere', name: 'b', annotations: { applied: '8.abc' } }));
+  expect(woken).toEqual(['ns/o']);
 });
 
 describe('mapped', () => {

@@ -1,5 +1,5 @@
-import type { Key, KubeObject } from '../kube/object.ts';
-import { controllerOf } from './ownership.ts';
+import { type Key, type KubeObject, keyOf } from '../kube/object.ts';
+import { controllerOf, ownerUidOf, UID_INDEX } from './ownership.ts';
 import type { Change, Store } from './store.ts';
 import type { AddOptions } from './workqueue.ts';
 
@@ -38,6 +38,26 @@ export function owned<T extends KubeObject>(store: Store<T>, ownerKind: string, 
       if (controller?.kind !== ownerKind) return [];
       const { namespace } = object.metadata;
       return [namespace === undefined ? controller.name : `${namespace}/${controller.name}`];
+    },
+    (change) => !change.written && accept(change),
+  );
+}
+
+/**
+ * Children that cannot carry a controller reference, because they are cluster-scoped or in another namespace: found by the
+ * annotation that `Children` leaves. `owners` has `uidIndex` under `UID_INDEX`.
+ */
+export function ownedAcross<T extends KubeObject>(
+  store: Store<T>,
+  annotation: string,
+  owners: Store,
+  accept: Predicate<T> = changed,
+): Source {
+  return mapped(
+    store,
+    (object) => {
+      const uid = ownerUidOf(object, annotation);
+      return uid === undefined ? [] : owners.by(UID_INDEX, uid).map(({ metadata }) => keyOf(metadata));
     },
     (change) => !change.written && accept(change),
   );

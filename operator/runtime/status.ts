@@ -1,6 +1,6 @@
 import type { Client } from '../kube/client.ts';
 import { isKubeError } from '../kube/errors.ts';
-import type { KubeObject, Resource } from '../kube/object.ts';
+import { type KubeObject, keyOf, type Resource } from '../kube/object.ts';
 import { same } from './covers.ts';
 import type { Store } from './store.ts';
 
@@ -15,7 +15,8 @@ export interface StatusWriterOptions<T extends KubeObject> {
  * Writes status by server-side apply on the subresource.
  *
  * Guarantees: nothing is sent when the status already says the same; what is no longer said disappears; a status is never
- * written to a later object of the same name; the answer goes into the store.
+ * written to an object that has changed since, nor to a later one of the same name (`Conflict`, to be retried); the answer goes
+ * into the store. The condition is the version, since the API server ignores a uid here (seen with 1.35.4).
  */
 export class StatusWriter<T extends KubeObject & { readonly status?: unknown }> {
   readonly #options: StatusWriterOptions<T>;
@@ -26,14 +27,17 @@ export class StatusWriter<T extends KubeObject & { readonly status?: unknown }> 
 
   /** Whether it was written. An object that is gone needs no status. */
   async write(object: T, status: Exclude<T['status'], undefined>, signal: AbortSignal): Promise<boolean> {
-    if (same(object.status, status)) return false;
     const { client, resource, store, fieldManager } = this.#options;
     const { apiVersion, kind, metadata } = object;
-    const { name, namespace, uid } = metadata;
+    const stored = store.get(keyOf(metadata));
+    // An earlier write of the same reconcile has moved the version.
+    const current = stored?.metadata.uid === metadata.uid ? (stored ?? object) : object;
+    if (same(current.status, status)) return false;
+    const { name, namespace, resourceVersion } = current.metadata;
     const wish = {
       apiVersion,
       kind,
-      metadata: { name, ...(namespace !== undefined && { namespace }), ...(uid !== undefined && { uid }) },
+      metadata: { name, ...(namespace !== undefined && { namespace }), ...(resourceVersion !== undefined && { resourceVersion }) },
       status,
     };
     try {

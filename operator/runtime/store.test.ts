@@ -87,6 +87,16 @@ describe('ObjectStore', () => {
     await store.whenSynced();
   });
 
+  it('can make a reader who changes an object fail', () => {
+    const { store } = open({ freeze: true });
+    store.set(thing('a', 1, { refs: ['x'] }));
+    const found = store.get('ns/a') as unknown as { refs: string[]; metadata: { name: string } };
+    expect(() => found.refs.push('y')).toThrow(TypeError);
+    expect(() => {
+      found.metadata.name = 'b';
+    }).toThrow(TypeError);
+  });
+
   describe('reading its own writes', () => {
     it('shows a write before the watch brings it, and does not tell it twice', () => {
       const { store, seen } = open();

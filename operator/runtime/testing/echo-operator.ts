@@ -192,7 +192,7 @@ export function echoOperator(
     },
   });
   const client = new Client(transport);
-  const manager = new Manager({ client, log, name: 'example.dev/echo-operator', ...rest });
+  const manager = new Manager({ client, log, name: 'example.dev/echo-operator', freeze: process.env['VITEST'] !== undefined, ...rest });
   const ours = { labelSelector: `app.kubernetes.io/managed-by=${FIELD_MANAGER}`, indexes: { [OWNER_INDEX]: ownerIndex(APPLIED) } };
   const echoes = manager.watch(Echoes);
   const configMaps = manager.watch(ConfigMaps, ours);
@@ -221,7 +221,7 @@ export function echoOperator(
         },
       },
       { resource: Roles, store: roles, exact: ['rules'] },
-      { resource: RoleBindings, store: roleBindings, exact: ['subjects'] },
+      { resource: RoleBindings, store: roleBindings, exact: ['subjects'], recreate: true },
       { resource: NetworkPolicies, store: networkPolicies, exact: ['spec'] },
     ],
   });
