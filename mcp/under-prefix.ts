@@ -76,7 +76,7 @@ function kubernetesStatus(text: string): JsonObject | undefined {
 }
 
 /** What the API server's answer instead of the server's means. */
-export function proxyFault(status: number, body: JsonObject): Fault {
+function proxyFault(status: number, body: JsonObject): Fault {
   const text = typeof body['message'] === 'string' ? body['message'] : '';
   const said = printable(text, 300);
   const details = { status };

@@ -39,7 +39,7 @@ function row({ name, title, hints, digest }: ListedTool): readonly string[] {
 }
 
 /** What the server declared, in words; what it left open is not said. */
-export function hintWords({ hints }: Pick<ListedTool, 'hints'>): string {
+function hintWords({ hints }: Pick<ListedTool, 'hints'>): string {
   const words = [
     hints.readOnly === undefined ? undefined : hints.readOnly ? 'read-only' : 'writes',
     hints.destructive === undefined ? undefined : hints.destructive ? 'destructive' : 'not destructive',
