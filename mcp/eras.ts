@@ -11,10 +11,6 @@ export const legacyRevisions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-
 export const newestModern: string = modernRevisions[0];
 export const newestLegacy: string = legacyRevisions[0];
 
-export function isModern(revision: string): boolean {
-  return (modernRevisions as readonly string[]).includes(revision);
-}
-
 export function isLegacy(revision: string): boolean {
   return (legacyRevisions as readonly string[]).includes(revision);
 }
