@@ -82,7 +82,12 @@ export class Guard {
         log.error('refused a file and kept what was in force', { ...rejection });
       },
     });
-    this.#context = this.#build(upstreamFor(settings.upstream, (line) => log.info('server wrote to stderr', { line })));
+    const upstream = upstreamFor(settings.upstream, {
+      now,
+      stray: (line) => log.warn('the server wrote a line that is no message', { line: line.slice(0, 256) }),
+      listChanged: () => this.#context.inventory.refresh(),
+    });
+    this.#context = this.#build(upstream);
   }
 
   /** Listens on all ports and begins to list the server. */
