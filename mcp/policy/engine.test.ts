@@ -811,3 +811,18 @@ describe('settings', () => {
     });
   });
 });
+
+describe('memory', () => {
+  it('stays bounded whatever URIs callers send, and decisions stay right', () => {
+    const spec = bundle([
+      policy({ defaultAction: 'Deny', rules: [rule({ resources: ['file:///srv/**'], subjects: [{ authenticated: true }] })] }),
+    ]);
+    const engine = engineOf(spec);
+    for (let number = 0; number < 60_000; number += 1) {
+      const object = resource(`file:///${number % 2 === 0 ? 'srv' : 'etc'}/${'x'.repeat(number % 400)}${number}`);
+      const expected = number % 2 === 0 ? 'allow' : 'deny';
+      if (engine.decide({ caller: ciBot, method: 'resources/read', object }).effect !== expected) throw new Error(object.name);
+    }
+    expect(engine.tiers[0]?.kept).toBeLessThanOrEqual(32_768 + 4096);
+  });
+});

@@ -71,9 +71,12 @@ export interface ClassedTool {
   readonly pin: PinState;
 }
 
-const MAX_VIEWS = 256;
-const MAX_PLANS = 4096;
+/** Bounds of what is kept, so that callers who send ever new URIs cost no more than about 10 MiB. Beyond them everything is forgotten and made anew. */
+const MAX_PLANS = 32_768;
 const MAX_MATCHES = 4096;
+const MAX_VIEWS = 256;
+/** Longer names are decided without being kept. UTF-16 units. */
+const MAX_KEPT_NAME = 256;
 
 /**
  * The policies of one tier, merged. Guarantees: the order of policies and rules does not matter; a Deny rule wins over everything, the maximum class over
@@ -94,8 +97,9 @@ export class Tier {
   readonly #blocker: Origin;
   readonly #fallback: Origin;
   readonly #subjects: readonly (readonly Subject[])[];
-  readonly #byCaller = new WeakMap<Caller, View>();
+  #byCaller = new WeakMap<Caller, View>();
   readonly #views = new Map<string, View>();
+  #plans = 0;
   readonly #matches = new Map<string, readonly number[]>();
   readonly #index = { tool: new GlobIndex('name'), prompt: new GlobIndex('name'), resource: new GlobIndex('path') };
 
@@ -172,6 +176,11 @@ export class Tier {
       : refuse(DenyCode.Argument, almost.origin, almost.rule.message);
   }
 
+  /** Plans and matches in memory. */
+  get kept(): number {
+    return this.#plans + this.#matches.size;
+  }
+
   /** How the caller stands to a rule's subjects. */
   subjectMatch(rule: TierRule, caller: Caller): SubjectMatch {
     return rule.subjects === undefined ? EVERYONE : (this.#view(caller).matches[rule.subjects] ?? { allows: false, denies: true });
@@ -183,7 +192,8 @@ export class Tier {
     let numbers = this.#matches.get(key);
     if (numbers === undefined) {
       numbers = type === 'resourceTemplate' ? this.#rulesForTemplate(name) : this.#index[type].match(name);
-      remember(this.#matches, MAX_MATCHES, key, numbers);
+      if (this.#matches.size >= MAX_MATCHES) this.#matches.clear();
+      if (name.length <= MAX_KEPT_NAME) this.#matches.set(key, numbers);
     }
     return numbers;
   }
@@ -203,8 +213,21 @@ export class Tier {
     const known = view.plans.get(key);
     if (known !== undefined && now <= known.validUntil) return known;
     const plan = this.#newPlan(caller, type, name, now);
-    remember(view.plans, MAX_PLANS, key, plan);
+    if (name.length <= MAX_KEPT_NAME) this.#keep(view, key, plan);
     return plan;
+  }
+
+  #keep(view: View, key: string, plan: Plan): void {
+    if (this.#plans >= MAX_PLANS) this.#forget();
+    if (!view.plans.has(key)) this.#plans += 1;
+    view.plans.set(key, plan);
+  }
+
+  #forget(): void {
+    for (const view of this.#views.values()) view.plans.clear();
+    this.#views.clear();
+    this.#byCaller = new WeakMap();
+    this.#plans = 0;
   }
 
   #newPlan(caller: Caller, type: ObjectType, name: string, now: number): Plan {
@@ -226,10 +249,10 @@ export class Tier {
     const allows = allow.find(isFree);
     return {
       ...(denies === undefined ? {} : { denies }),
-      deniesByArguments: deny.filter((rule) => !isFree(rule)),
+      deniesByArguments: withTests(deny),
       ...(allows === undefined ? {} : { allows }),
-      allowsByArguments: allow.filter((rule) => !isFree(rule)),
-      allowsByScope,
+      allowsByArguments: withTests(allow),
+      allowsByScope: allowsByScope.length === 0 ? NONE : allowsByScope,
       validUntil,
     };
   }
@@ -240,7 +263,8 @@ export class Tier {
       const matches = this.#subjects.map((subjects) => matchSubjects(subjects, caller));
       const signature = matches.map(matchKey).join('');
       view = this.#views.get(signature) ?? { matches, plans: new Map() };
-      remember(this.#views, MAX_VIEWS, signature, view);
+      if (this.#views.size >= MAX_VIEWS && !this.#views.has(signature)) this.#forget();
+      this.#views.set(signature, view);
       this.#byCaller.set(caller, view);
     }
     return view;
@@ -248,6 +272,13 @@ export class Tier {
 }
 
 const isFree = (rule: TierRule): boolean => rule.tests.length === 0;
+
+/** One empty list for the many plans that need it. */
+const NONE: readonly never[] = [];
+
+function withTests(rules: readonly TierRule[]): readonly TierRule[] {
+  return rules.every(isFree) ? NONE : rules.filter((rule) => !isFree(rule));
+}
 
 /** The first rule whose tests all hold; arguments that are not known hold as `unknownHolds` says. */
 function firstHolding(rules: readonly TierRule[], args: unknown, unknownHolds: boolean): TierRule | undefined {
@@ -286,15 +317,6 @@ function numberOf(numbers: Map<string, number>, key: string): number {
   let number = numbers.get(key);
   if (number === undefined) numbers.set(key, (number = numbers.size));
   return number;
-}
-
-/** Keeps the newest `limit` entries. */
-function remember<Value>(entries: Map<string, Value>, limit: number, key: string, value: Value): void {
-  entries.delete(key);
-  entries.set(key, value);
-  if (entries.size <= limit) return;
-  const oldest = entries.keys().next();
-  if (oldest.done !== true) entries.delete(oldest.value);
 }
 
 /** By code unit, so that every machine sorts alike. */
