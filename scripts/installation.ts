@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseAllDocuments, stringify } from 'yaml';
 import type { Kubectl } from '../e2e/kubectl.ts';
@@ -77,7 +77,8 @@ export async function removeDefinitions(kubectl: Kubectl): Promise<void> {
 export async function imageIdOf(archive: string): Promise<string> {
   const { stdout } = await promisify(execFile)('tar', ['--extract', '--to-stdout', '--file', archive, 'manifest.json']);
   const [image] = JSON.parse(stdout) as { Config: string }[];
-  return `sha256:${image?.Config.replace(/\.json$/, '') ?? ''}`;
+  // `<hex>.json`, or `blobs/sha256/<hex>` where Docker keeps its images in containerd.
+  return `sha256:${basename(image?.Config ?? '', '.json')}`;
 }
 
 async function applyAndWait(kubectl: Kubectl, definitions: readonly Manifest[]): Promise<void> {
