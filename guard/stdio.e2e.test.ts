@@ -32,7 +32,7 @@ async function guarded(era: 'legacy' | 'modern', processes: 'Shared' | 'PerSessi
     bundle: bundle({ policies: [policy({ methods: { ...policy().methods, unknown: 'Allow' } })] }),
   });
   stopping.push(guard.stop);
-  await eventually(async () => (await fetch(`http://127.0.0.1:${guard.ports.admin}/readyz`)).ok, 'the server was listed');
+  await eventually(async () => (await fetch(`http://127.0.0.1:${guard.ports.admin}/readyz`)).ok, 'the server was listed', 30_000);
   return { shim, guard };
 }
 

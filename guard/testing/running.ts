@@ -95,9 +95,9 @@ function secret(directory: string, name: string, content: Readonly<Record<string
   return path;
 }
 
-/** Waits until a condition holds; fails after five seconds. */
-export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 5_000;
+/** Waits until a condition holds; fails when it has not after `patience` milliseconds. */
+export async function eventually(condition: () => boolean | Promise<boolean>, what: string, patience = 5_000): Promise<void> {
+  const deadline = Date.now() + patience;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`never happened: ${what}`);
     await new Promise((resolve) => {

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { field } from '../../headers.ts';
-import { isModern } from '../../message/era.ts';
 import type { JsonObject } from '../../message/message.ts';
 import { isObject, own } from '../../message/message.ts';
 import { edited, spanAt } from '../../message/spans.ts';
 import { event } from '../../relay/events.ts';
 import type { Exchange, ResponseSink, Upstream, UpstreamRequest } from '../upstream.ts';
+import { isModernMessage, MODERN_META, modernStatus, unsupportedVersion, US } from './modern.ts';
 import type { Participant } from './process.ts';
 import { ServerProcess } from './process.ts';
 import { Reply } from './reply.ts';
@@ -33,13 +33,11 @@ interface Session extends Participant {
 
 /** Newest legacy revision, which we offer the child; what it answers holds for all its clients. */
 const LEGACY_REVISION = '2025-11-25';
-const MODERN_REVISION = '2026-07-28';
 const MAXIMUM_SESSIONS = 10_000;
 const SWEEP = 30_000;
 
 /** We can do nothing for a server by ourselves, but a client may: what it cannot do is refused in its place. */
 const CAPABILITIES = { sampling: {}, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
-const US = { name: 'mcp-fleet-guard', version: '1' };
 
 /**
  * A stdio server, served as streamable HTTP. A server speaks one era per process, so each era has processes of its own: legacy ones by
@@ -262,12 +260,18 @@ export class StdioUpstream implements Upstream {
           return modern ? answer : undefined;
         })
       : undefined;
-    if (kept === undefined || (await kept.ready) === undefined) {
+    const discovery = await kept?.ready;
+    if (kept === undefined || discovery === undefined) {
       const id = spanAt(text, ['id']);
       const idText = id === undefined ? '' : `"id":${text.slice(id.start, id.end)},`;
       // Not one of the modern era's codes: a client that speaks both eras takes it as "legacy".
       new Reply(sink).json(400, `{"jsonrpc":"2.0",${idText}"error":{"code":-32600,"message":"This server needs initialize"}}`);
       kept?.process.close();
+      return undefined;
+    }
+    const unsupported = unsupportedVersion(discovery, message, text);
+    if (unsupported !== undefined) {
+      new Reply(sink).json(400, unsupported);
       return undefined;
     }
     const participant: Participant = { capabilities: {}, subscriptions: new Set(), stream: undefined };
@@ -341,43 +345,6 @@ export class StdioUpstream implements Upstream {
 }
 
 const NOBODY: Participant = { capabilities: {}, subscriptions: new Set(), stream: undefined };
-const MODERN_META = {
-  'io.modelcontextprotocol/protocolVersion': MODERN_REVISION,
-  'io.modelcontextprotocol/clientCapabilities': {},
-  'io.modelcontextprotocol/clientInfo': US,
-};
-
-/** A message that claims a version for itself is of the modern era, even if it is one that nobody speaks: that is for the server to say. */
-function isModernMessage(message: JsonObject, version: string | undefined): boolean {
-  const params = own(message, 'params');
-  const meta = isObject(params) ? own(params, '_meta') : undefined;
-  const claim = isObject(meta) ? own(meta, 'io.modelcontextprotocol/protocolVersion') : undefined;
-  if (own(message, 'method') === 'initialize') return typeof claim === 'string' && isModern(claim);
-  return typeof claim === 'string' || (version !== undefined && isModern(version));
-}
-
-/** Source: MCP 2026-07-28, basic/index "Error Codes": what these errors are over HTTP. Others are answers like any other. */
-const ERROR_STATUS: ReadonlyMap<unknown, number> = new Map([
-  [-32700, 400],
-  [-32600, 400],
-  [-32601, 404],
-  [-32020, 400],
-  [-32021, 400],
-  [-32022, 400],
-]);
-
-/** The HTTP status of an answer in the modern era. -32602 is 400 only for a request without what every request needs. */
-function modernStatus(request: JsonObject, answer: string): number {
-  const error = own(JSON.parse(answer) as JsonObject, 'error');
-  if (!isObject(error)) return 200;
-  const code = own(error, 'code');
-  if (code !== -32602) return ERROR_STATUS.get(code) ?? 200;
-  const params = own(request, 'params');
-  const meta = isObject(params) ? own(params, '_meta') : undefined;
-  const version = isObject(meta) ? own(meta, 'io.modelcontextprotocol/protocolVersion') : undefined;
-  const capabilities = isObject(meta) ? own(meta, 'io.modelcontextprotocol/clientCapabilities') : undefined;
-  return typeof version === 'string' && isObject(capabilities) ? 200 : 400;
-}
 
 /** The child's introduction under the caller's id. A caller that asks for an older revision than the child speaks gets that: revisions add. */
 function introductionFor(introduction: string, request: string, requested: unknown): string {
