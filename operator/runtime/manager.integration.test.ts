@@ -194,7 +194,7 @@ describe('a manager', () => {
     // One watch per kind, however many read it.
     const kinds = ['echoes', 'configmaps', 'deployments', 'roles', 'rolebindings', 'networkpolicies'];
     const watched = operator.requests.filter(({ watch, code, path }) => watch && code === '200' && !path.includes('/leases'));
-    expect(watched.map(({ path }) => path.split('?', 1)[0]?.split('/').at(-1)).toSorted()).toEqual(kinds.toSorted());
+    expect(watched.map(({ path }) => path.split('?', 1)[0]?.split('/').at(-1) ?? '').toSorted()).toEqual(kinds.toSorted());
     await operator.stop();
     expect(await operator.manager.ended).toBe(0);
   });
