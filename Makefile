@@ -123,6 +123,6 @@ node_modules/.installed: package-lock.json package.json
 	@command -v npm >/dev/null || { echo "npm is missing. On Debian or Ubuntu: apt-get install --yes npm; elsewhere it comes with Node.js: https://nodejs.org/en/download" >&2; exit 1; }
 	@if ! node scripts/installed.mjs; then \
 	  test $$(node -p 'process.versions.node.split(".")[0]') -ge 20; \
-	  echo "installing the packages of package-lock.json (half a minute)"; npm ci --no-audit --no-fund; \
+	  echo "installing the packages of package-lock.json (half a minute)"; npm ci --no-audit --no-fund --loglevel=error; \
 	fi
 	@touch $@
