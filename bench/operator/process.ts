@@ -38,7 +38,7 @@ export class OperatorProcess {
           PATH: process.env['PATH'],
           HOME: process.env['HOME'],
           KUBECONFIG: kubeconfig,
-          NODE_OPTIONS: '--max-old-space-size-percentage=70',
+          NODE_OPTIONS: '--max-old-space-size-percentage=70 --max-semi-space-size=4',
         },
         stdio: ['ignore', log, log],
       },
