@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Client as MCPClient, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import type { z } from 'zod';
 import type { MCPServer, MCPServerSpecInput } from '../api/mcpserver.ts';
 import { Client } from '../operator/kube/client.ts';
 import { isKubeError } from '../operator/kube/errors.ts';
 import { kubeconfig } from '../operator/kube/kubeconfig.ts';
 import type { KubeObject, ObjectName, Resource } from '../operator/kube/object.ts';
-import { Events, Namespaces, namespaced, Pods } from '../operator/kube/resources.ts';
+import { Events, Namespaces, namespaced, Pods, Services } from '../operator/kube/resources.ts';
 import { Transport } from '../operator/kube/transport.ts';
 import type { Pod } from '../operator/kube/wire.ts';
 import { kstatusViolations } from '../operator/runtime/kstatus.ts';
+import type { Change } from './images/faulty/behaviour.ts';
 import { FAULTY_IMAGE } from './images/servers.ts';
 
 export const MCPServers: Resource<MCPServer & KubeObject> = namespaced('mcp-fleet.dev/v1alpha1', 'MCPServer', 'mcpservers');
@@ -19,6 +22,9 @@ export interface Wanted {
   readonly reason?: string;
   readonly message?: RegExp;
 }
+
+/** What the control port of the failing server takes. */
+export type BehaviourChange = z.input<typeof Change>;
 
 /** What a test needs of a cluster with an operator: a client with all rights, namespaces, and patience. */
 export class Fleet implements AsyncDisposable {
@@ -76,13 +82,20 @@ export class Fleet implements AsyncDisposable {
       ({ status }) =>
         `${name} is not ${type}=${wanted.status} ${wanted.reason ?? ''} ${wanted.message ?? ''}: ${JSON.stringify(status?.conditions, undefined, 1)}`,
     );
-    const violations = kstatusViolations(server);
+    const violations = kstatusViolations(server).filter((rule) => !isAboutRest(rule));
     if (violations.length > 0) throw new Error(`${name} breaks the rules of kstatus: ${violations.join('; ')}`);
     return server;
   }
 
-  ready(namespace: string, name: string, seconds?: number): Promise<MCPServer> {
-    return this.until(namespace, name, 'Ready', { status: 'True' }, seconds);
+  /** The server once it is Ready and nothing about it is under way. */
+  async ready(namespace: string, name: string, seconds?: number): Promise<MCPServer> {
+    await this.until(namespace, name, 'Ready', { status: 'True' }, seconds);
+    return this.eventually(
+      () => this.client.get(MCPServers, { namespace, name }),
+      (server) => kstatusViolations(server).length === 0,
+      seconds,
+      (server) => kstatusViolations(server).join('; '),
+    );
   }
 
   /** Reads until it fits. `describe` says after `seconds` what was seen last. */
@@ -117,6 +130,44 @@ export class Fleet implements AsyncDisposable {
     return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   }
 
+  /** Changes how the failing servers in a server's pods behave, through their control ports. */
+  async behave(namespace: string, server: string, change: BehaviourChange): Promise<void> {
+    for (const { status } of await this.pods(namespace, server)) {
+      const url = `http://${status?.podIP ?? ''}:9090/`;
+      const answer = await fetch(url, { method: 'PUT', body: JSON.stringify(change), signal: AbortSignal.timeout(10_000) });
+      if (!answer.ok) throw new Error(`the failing server refused: ${await answer.text()}`);
+    }
+  }
+
+  /**
+   * The text that a tool answers, called with the official client through the Service.
+   *
+   * Errors: also when the result says that it is one.
+   */
+  async call(namespace: string, server: string, tool: string, args: Readonly<Record<string, unknown>> = {}): Promise<string> {
+    return this.callAt(await this.url(namespace, server), tool, args);
+  }
+
+  /** The same at an address. */
+  async callAt(url: URL, tool: string, args: Readonly<Record<string, unknown>> = {}): Promise<string> {
+    const client = new MCPClient({ name: 'e2e', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+    await client.connect(new StreamableHTTPClientTransport(url));
+    try {
+      const { content, isError } = await client.callTool({ name: tool, arguments: { ...args } });
+      const text = content.map((part) => (part.type === 'text' ? part.text : '')).join('');
+      if (isError === true) throw new Error(text);
+      return text;
+    } finally {
+      await client.close();
+    }
+  }
+
+  /** Where the Service of a server is reached from this machine. */
+  async url(namespace: string, server: string): Promise<URL> {
+    const { spec } = await this.client.get(Services, { namespace, name: server });
+    return new URL(`http://${spec?.clusterIP ?? ''}:${spec?.ports?.[0]?.port ?? 80}/mcp`);
+  }
+
   /** `Type Reason` of the events about one object, oldest first. */
   async events(namespace: string, name: string): Promise<string[]> {
     const { items } = await this.client.list(Events, { namespace });
@@ -130,6 +181,9 @@ export class Fleet implements AsyncDisposable {
     await this.#transport.close();
   }
 }
+
+/** A server may be Ready while its newest revision rolls out; not once that is done. */
+const isAboutRest = (rule: string): boolean => rule === 'Ready and Reconciling are both True';
 
 /** A server of the failing image that behaves well, unless `args` say otherwise. Replace what you need. */
 export const faulty = (args: readonly string[] = [], more: Partial<MCPServerSpecInput> = {}): MCPServerSpecInput => ({
