@@ -2,7 +2,7 @@ import type { JsonObject } from '../../message/message.ts';
 import { isObject, own } from '../../message/message.ts';
 import type { Edit } from '../../message/spans.ts';
 import { edited, spanAt } from '../../message/spans.ts';
-import { Link } from './link.ts';
+import type { Link, LinkRefusal, OpenLink } from './link.ts';
 import type { Reply } from './reply.ts';
 
 /** One client of a process. */
@@ -16,7 +16,9 @@ export interface Participant {
 }
 
 export interface ProcessOptions {
-  readonly socket: string;
+  readonly open: OpenLink;
+  /** Fields of the request that the process is started for. */
+  readonly headers: readonly string[];
   readonly closed: () => void;
   /** A line that is no message. */
   readonly stray: (line: string) => void;
@@ -40,7 +42,7 @@ const CAPABILITIES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * One child process that any number of clients share. Ids and progress tokens are made unique towards the child and restored towards the
+ * One child process, or one session of an HTTP+SSE server, that any number of clients share. Ids and progress tokens are made unique towards the child and restored towards the
  * client; every other byte of a message stays.
  *
  * Guarantees: a message of the server reaches the client that it belongs to or nobody. What names no request is given to the only client
@@ -55,14 +57,24 @@ export class ServerProcess {
   readonly #participants = new Set<Participant>();
   #nextId = 1;
   #alive = true;
+  #refusal: LinkRefusal | undefined;
 
   constructor(options: ProcessOptions) {
     this.#options = options;
-    this.#link = new Link(options.socket, { line: (text) => this.#line(text), closed: (reason) => this.#closed(reason) });
+    const handlers = {
+      message: (text: string) => this.#message(text),
+      closed: (reason: string, refusal?: LinkRefusal) => this.#closed(reason, refusal),
+    };
+    this.#link = options.open(handlers, options.headers);
   }
 
   get alive(): boolean {
     return this.#alive;
+  }
+
+  /** The server's own answer when it refused the connection. */
+  get refusal(): LinkRefusal | undefined {
+    return this.#refusal;
   }
 
   /** Calls in flight. */
@@ -152,7 +164,7 @@ export class ServerProcess {
     return id;
   }
 
-  #line(text: string): void {
+  #message(text: string): void {
     let message: unknown;
     try {
       message = JSON.parse(text);
@@ -250,8 +262,9 @@ export class ServerProcess {
     this.#link.send(`{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":${JSON.stringify(cause)}}}`);
   }
 
-  #closed(reason: string): void {
+  #closed(reason: string, refusal: LinkRefusal | undefined): void {
     this.#alive = false;
+    this.#refusal = refusal;
     for (const { id, reply } of this.#running.values()) reply.fail(reason, failure(id, reason));
     this.#running.clear();
     for (const resolve of this.#own.values()) resolve(undefined);

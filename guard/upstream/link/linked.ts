@@ -4,19 +4,26 @@ import type { JsonObject } from '../../message/message.ts';
 import { isObject, own } from '../../message/message.ts';
 import { edited, spanAt } from '../../message/spans.ts';
 import { event } from '../../relay/events.ts';
+import type { OpenLink } from './link.ts';
 import type { Exchange, ResponseSink, Upstream, UpstreamRequest } from '../upstream.ts';
 import { isModernMessage, MODERN_META, modernStatus, unsupportedVersion, US } from './modern.ts';
 import type { Participant } from './process.ts';
 import { ServerProcess } from './process.ts';
 import { Reply } from './reply.ts';
 
-export interface StdioOptions {
-  /** The shim's socket. */
-  readonly socket: string;
+export interface LinkedOptions {
+  /** Opens a way to a new process, or to a new session of a server that has but one process. */
+  readonly open: OpenLink;
+  /** Whether the server may speak the modern era. */
+  readonly modern: boolean;
   readonly processes: 'Shared' | 'PerSession';
   readonly maxProcesses: number;
+  /** Whether a process is kept ready for the next session. */
+  readonly spare: boolean;
   /** Milliseconds without use after which a session ends. Default: an hour where sessions share a child, else ten minutes. */
   readonly idle?: number;
+  /** Whether the server accepts connections, where that can be seen without starting a process. */
+  readonly reachable: () => Promise<boolean>;
   readonly now: () => number;
   readonly stray: (line: string) => void;
   readonly listChanged: () => void;
@@ -40,24 +47,26 @@ const SWEEP = 30_000;
 const CAPABILITIES = { sampling: {}, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
 
 /**
- * A stdio server, served as streamable HTTP. A server speaks one era per process, so each era has processes of its own: legacy ones by
- * session (`PerSession`) or one for all (`Shared`, introduced by the guard), modern ones by caller or one for all.
+ * A server that is reached by links (a stdio child behind the shim, an HTTP+SSE server of 2024-11-05), served as streamable HTTP. Such a
+ * server speaks one era per link, so each era has links of its own: legacy ones by session (`PerSession`) or one for all (`Shared`,
+ * introduced by the guard), modern ones by caller or one for all.
  *
  * Guarantees: a process that ended takes its calls with it, and the next call has another; a server that does not know the modern era is
  * asked once.
  */
-export class StdioUpstream implements Upstream {
-  readonly #options: StdioOptions;
+export class LinkedUpstream implements Upstream {
+  readonly #options: LinkedOptions;
   readonly #sessions = new Map<string, Session>();
   /** Processes that outlive sessions: `legacy` when shared, and modern ones by caller. */
   readonly #processes = new Map<string, { readonly process: ServerProcess; readonly ready: Promise<string | undefined>; used: number }>();
   readonly #sweeper: NodeJS.Timeout;
   #spare: ServerProcess | undefined;
-  #modern = true;
+  #modern: boolean;
   #alive = 0;
 
-  constructor(options: StdioOptions) {
+  constructor(options: LinkedOptions) {
     this.#options = options;
+    this.#modern = options.modern;
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP);
     this.#sweeper.unref();
   }
@@ -87,7 +96,8 @@ export class StdioUpstream implements Upstream {
   async reachable(): Promise<boolean> {
     if (this.#alive > 0) return true;
     if (this.#options.processes === 'Shared') return (await this.#introduced().ready) !== undefined;
-    this.#spare ??= this.#start();
+    if (!this.#options.spare) return this.#options.reachable();
+    this.#spare ??= this.#start([]);
     return this.#spare.opened();
   }
 
@@ -107,7 +117,7 @@ export class StdioUpstream implements Upstream {
     if (isModernMessage(message, field(request.headers, 'mcp-protocol-version'))) return this.#serveModern(request, message, text, sink);
     const reply = new Reply(sink);
     const method = own(message, 'method');
-    if (id === undefined && method === 'initialize') return this.#initialize(message, text, sink);
+    if (id === undefined && method === 'initialize') return this.#initialize(request, message, text, sink);
     const session = id === undefined ? undefined : this.#sessions.get(id);
     if (session === undefined || this.#lost(session)) {
       const [status, words] = id === undefined ? [400, 'Mcp-Session-Id is required'] : [404, 'Session not found'];
@@ -193,7 +203,7 @@ export class StdioUpstream implements Upstream {
     session.process.notify(session, text);
   }
 
-  async #initialize(message: JsonObject, text: string, sink: ResponseSink): Promise<(() => void) | undefined> {
+  async #initialize(request: UpstreamRequest, message: JsonObject, text: string, sink: ResponseSink): Promise<(() => void) | undefined> {
     const params = own(message, 'params');
     const capabilities = isObject(params) ? own(params, 'capabilities') : undefined;
     const id = randomUUID();
@@ -213,9 +223,14 @@ export class StdioUpstream implements Upstream {
       return session;
     };
     if (this.#options.processes === 'PerSession') {
-      const process = this.#take();
+      const process = this.#take(request.headers);
       if (process === undefined) {
         overloaded(sink, text);
+        return undefined;
+      }
+      if (!(await process.opened()) && process.refusal !== undefined) {
+        sink.head(process.refusal.status, process.refusal.headers);
+        sink.end();
         return undefined;
       }
       const session = join(process);
@@ -287,7 +302,7 @@ export class StdioUpstream implements Upstream {
   #kept(key: string, introduce: (process: ServerProcess) => Promise<string | undefined>) {
     let kept = this.#processes.get(key);
     if (kept === undefined || !kept.process.alive) {
-      const process = this.#start();
+      const process = this.#start([]);
       kept = { process, ready: introduce(process), used: 0 };
       this.#processes.set(key, kept);
     }
@@ -296,18 +311,21 @@ export class StdioUpstream implements Upstream {
   }
 
   /** A child for a new session, and a spare one for the next. */
-  #take(): ServerProcess | undefined {
+  #take(headers: readonly string[]): ServerProcess | undefined {
+    // What a session's requests carry decides what the server lets it do: one that was opened for nobody is of no use.
+    if (!this.#options.spare) return this.#alive < this.#options.maxProcesses ? this.#start(headers) : undefined;
     const spare = this.#spare?.alive === true ? this.#spare : undefined;
     if (spare === undefined && this.#alive >= this.#options.maxProcesses) return undefined;
-    const process = spare ?? this.#start();
-    this.#spare = this.#alive < this.#options.maxProcesses ? this.#start() : undefined;
+    const process = spare ?? this.#start(headers);
+    this.#spare = this.#alive < this.#options.maxProcesses ? this.#start([]) : undefined;
     return process;
   }
 
-  #start(): ServerProcess {
+  #start(headers: readonly string[]): ServerProcess {
     this.#alive += 1;
     return new ServerProcess({
-      socket: this.#options.socket,
+      open: this.#options.open,
+      headers,
       stray: this.#options.stray,
       listChanged: this.#options.listChanged,
       closed: () => {

@@ -1,19 +1,13 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
+import type { Link, LinkHandlers } from './link.ts';
 
 /** Characters that one line may have. A child that never ends its line would fill the memory. */
 const MAXIMUM_LINE = 64 * 1024 * 1024;
 
-export interface LinkHandlers {
-  /** One line without its end. */
-  readonly line: (text: string) => void;
-  /** The child has ended or could not be reached; called once. */
-  readonly closed: (reason: string) => void;
-}
-
 /** A connection to the shim: a child process of its own at the other end, one JSON text a line. */
-export class Link {
+export class PipeLink implements Link {
   readonly #socket: Socket;
   readonly #opened = Promise.withResolvers<boolean>();
   readonly #decoder = new StringDecoder('utf8');
@@ -25,7 +19,7 @@ export class Link {
     this.#socket = connect(path);
     this.#socket.on('connect', () => this.#opened.resolve(true));
     this.#socket.on('data', (chunk: Buffer) => {
-      if (!this.#take(this.#decoder.write(chunk), handlers.line)) {
+      if (!this.#take(this.#decoder.write(chunk), handlers.message)) {
         reason = `the server wrote a line of more than ${MAXIMUM_LINE} characters`;
         this.#socket.destroy();
       }
