@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { Counter, Histogram } from 'prom-client';
 import pkg from '../package.json' with { type: 'json' };
@@ -42,6 +44,8 @@ export function operator({ settings: given, credentials, log, inCluster }: Opera
     client,
     log,
     name: 'mcp-fleet.dev/operator',
+    // As others write it: the Lease names the pod that leads, whose host name is its own name.
+    identity: `${hostname()}_${randomUUID()}`,
     namespaces: given.namespaces,
     metrics,
     health: { port: given['health-port'] },

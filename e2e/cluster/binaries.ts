@@ -23,6 +23,7 @@ const SOURCES = {
     seconds: 110,
   },
   pause: { folder: '../images/pause', module: '', package: '.', family: 'pause', seconds: 1 },
+  silent: { folder: '../images/silent', module: '', package: '.', family: 'silent', seconds: 2 },
 } as const satisfies Record<string, Source>;
 
 export type BinaryName = keyof typeof SOURCES;

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { Change, options } from './behaviour.ts';
 import { faultyServer } from './server.ts';
 import type { FaultyServer } from './server.ts';
@@ -14,7 +15,7 @@ import type { FaultyServer } from './server.ts';
 const given = options(process.argv.slice(2), process.env);
 const faulty = faultyServer(given, crash);
 enter();
-const sockets = new Set<{ destroy(): void }>();
+const sockets = new Set<Socket>();
 faulty.tcp.on('connection', (socket) => {
   sockets.add(socket);
   socket.once('close', () => sockets.delete(socket));
@@ -29,7 +30,19 @@ const control = createServer((request, response) => {
   );
 });
 control.listen(given.controlPort, '0.0.0.0');
-process.once('SIGTERM', () => process.exit(0));
+process.once('SIGTERM', drain);
+
+/** Longest wait for clients that keep a connection and say nothing on it. */
+const DRAIN_MILLISECONDS = 3_000;
+
+/** Ends as well-behaved servers do: what is being asked is answered, and connections are closed with an answer, never under a request. */
+function drain(): void {
+  faulty.drain();
+  faulty.tcp.close();
+  if (sockets.size === 0) process.exit(0);
+  for (const socket of sockets) socket.once('close', () => sockets.size === 0 && process.exit(0));
+  setTimeout(() => process.exit(0), DRAIN_MILLISECONDS);
+}
 
 /** The modes that end the program. */
 function enter(): void {

@@ -24,6 +24,8 @@ export interface FaultyServer {
   /** Connections arrive here: whether they become HTTP is decided by the mode. */
   readonly tcp: TcpServer;
   readonly changeTools: (tools: readonly ToolDefinition[]) => void;
+  /** From now on each answer is the last of its connection. */
+  readonly drain: () => void;
 }
 
 interface Session {
@@ -98,10 +100,15 @@ export function faultyServer({ behaviour, era, sessions }: Options, crash: (mess
     return { server, transport };
   }
 
+  let draining = false;
   const http = createServer((request, response) => {
+    if (draining) response.shouldKeepAlive = false;
     serve(request, response).catch((error: unknown) => response.destroy(error instanceof Error ? error : undefined));
   });
-  return { behaviour, seen, changeTools, tcp: door(behaviour, http) };
+  const drain = (): void => {
+    draining = true;
+  };
+  return { behaviour, seen, changeTools, drain, tcp: door(behaviour, http) };
 }
 
 /** Decides for each connection; what is open already stays HTTP, so a switch to another mode closes idle connections. */

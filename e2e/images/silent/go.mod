@@ -1,0 +1,3 @@
+module mcp-fleet.dev/e2e/images/silent
+
+go 1.22
