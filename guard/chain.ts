@@ -265,7 +265,7 @@ function denied(call: Call, decision: Denied): Answer | undefined {
   if (answer === 'Method') return methodRefused(message.id, call.era, message.method);
   if (answer === 'Challenge') {
     const origin = enforcement?.bundle.authentication.jwt.length === 0 ? undefined : requestOrigin(call);
-    const refusal = { kind: 'scope', reason: decision.message, scopes: decision.scopes ?? [] } as const;
+    const refusal = { kind: 'scope', reason: decision.message, scopes: neededScopes(call, decision) } as const;
     return insufficientScope(message.id, origin, call.context.path, refusal);
   }
   const { code, message: text, policy, rule, retryAfterMs } = decision;
@@ -276,6 +276,13 @@ function denied(call: Call, decision: Denied): Answer | undefined {
     ...(rule === undefined ? {} : { rule }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
+}
+
+/** The scopes of a token that would pass: those that the decision misses, and those without which the issuer's tokens do not count. */
+function neededScopes(call: Call, decision: Denied): readonly string[] {
+  const { caller, enforcement } = call;
+  const issuer = enforcement?.bundle.authentication.jwt.find((each) => caller?.type === 'jwt' && each.issuer === caller.issuer);
+  return [...new Set([...(issuer?.requiredScopes ?? []), ...(decision.scopes ?? [])])];
 }
 
 /** A refusal that the model shall read, where the method has results for it: not for a call that asked to become a task. */

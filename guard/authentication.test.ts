@@ -1,0 +1,325 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { SignJWT } from 'jose';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Bundle, Policy } from '../mcp/policy/bundle.ts';
+import { bundle, policy } from './testing/bundle.ts';
+import { serveLegacy } from './testing/everything/legacy.ts';
+import type { Issuer } from './testing/issuer.ts';
+import { issuer } from './testing/issuer.ts';
+import type { RunningGuard, RunningOptions } from './testing/running.ts';
+import { eventually, runGuard } from './testing/running.ts';
+import type { ScriptedServer } from './testing/scripted.ts';
+import { scriptedServer, tool } from './testing/scripted.ts';
+
+const stopping: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stopping.splice(0).toReversed()) await stop();
+});
+
+const AUDIENCE = 'mcp';
+
+interface Parts {
+  readonly authentication?: Partial<Bundle['authentication']>;
+  readonly requiredScopes?: readonly string[];
+  readonly policies?: readonly Policy[];
+  readonly apiKeys?: RunningOptions['apiKeys'];
+  readonly flags?: readonly string[];
+}
+
+async function guarded(parts: Parts = {}): Promise<{ idp: Issuer; server: ScriptedServer; guard: RunningGuard; rules: Bundle }> {
+  const idp = await issuer(AUDIENCE);
+  stopping.push(idp.stop);
+  const server = await scriptedServer(
+    (seen, response) => {
+      const { id } = JSON.parse(seen.body.toString()) as { id: unknown };
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ jsonrpc: '2.0', id, result: { content: [] } }));
+    },
+    { tools: [tool('read'), tool('admin')] },
+  );
+  stopping.push(server.stop);
+  const jwt = [{ name: 'corp', issuer: idp.url, audiences: [AUDIENCE], groupsClaim: 'groups', requiredScopes: parts.requiredScopes ?? [] }];
+  const authentication = { type: 'Guard', jwt, apiKeys: parts.apiKeys !== undefined, ...parts.authentication } as const;
+  const rules = bundle({ authentication, policies: parts.policies ?? [] });
+  const { apiKeys, flags } = parts;
+  const guard = await runGuard({
+    upstream: server.url,
+    bundle: rules,
+    keys: idp.keys(),
+    ...(apiKeys === undefined ? {} : { apiKeys }),
+    ...(flags === undefined ? {} : { flags }),
+  });
+  stopping.push(guard.stop);
+  await eventually(async () => (await fetch(`http://127.0.0.1:${guard.ports.admin}/readyz`)).ok, 'the server was listed');
+  return { idp, server, guard, rules };
+}
+
+function call(guard: RunningGuard, headers: Record<string, string>, name = 'read'): Promise<Response> {
+  return fetch(guard.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } }),
+  });
+}
+
+const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
+
+describe('a token', () => {
+  const other = new TextEncoder().encode('a secret that is long enough for an HMAC');
+  const unsigned = (claims: object): string =>
+    `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.`;
+  const soon = Math.floor(Date.now() / 1000) + 300;
+
+  test.each<[string, (idp: Issuer) => string | Promise<string>, RegExp]>([
+    ['that has expired', (idp) => idp.token({ expiresIn: -120 }), /has expired/],
+    ['for another server', (idp) => idp.token({ aud: 'other' }), /not meant for this server/],
+    ['of an unknown issuer', (idp) => idp.token({ iss: 'https://evil.example' }), /issuer of the token is not accepted/],
+    ['signed with an unknown key', (idp) => idp.token({ kid: 'nobody' }), /unknown key/],
+    ['without a signature', (idp) => unsigned({ iss: idp.url, aud: AUDIENCE, sub: 'x', exp: soon }), /not valid/],
+    [
+      'signed with a shared secret',
+      (idp) =>
+        new SignJWT({})
+          .setProtectedHeader({ alg: 'HS256' })
+          .setIssuer(idp.url)
+          .setAudience(AUDIENCE)
+          .setSubject('x')
+          .setExpirationTime('5m')
+          .sign(other),
+      /not valid/,
+    ],
+    ['that is none', () => 'nonsense', /not known/],
+  ])('%s is refused with a challenge and never reaches the server', async (_what, make, reason) => {
+    const { idp, guard, server } = await guarded();
+    const response = await call(guard, bearer(await make(idp)));
+    expect(response.status).toBe(401);
+    expect(response.headers.get('www-authenticate')).toMatch(
+      /^Bearer error="invalid_token", error_description="[^"]+", resource_metadata="/,
+    );
+    expect(await response.text()).toMatch(reason);
+    expect(server.calls()).toHaveLength(0);
+  });
+
+  test('that is good passes; its credential stays behind and appears in no log', async () => {
+    const { idp, guard, server } = await guarded();
+    const token = await idp.token({ sub: 'alice', claims: { groups: ['dev'] } });
+    expect((await call(guard, bearer(token))).status).toBe(200);
+    expect(server.calls()[0]?.headers.authorization).toBeUndefined();
+    const metrics = await (await fetch(`http://127.0.0.1:${guard.ports.metrics}/metrics`)).text();
+    for (const text of [guard.auditText(), guard.logText(), metrics]) expect(text).not.toContain(token.split('.')[2]);
+    expect(guard.audit()[0]).toMatchObject({ caller: { type: 'jwt', issuer: idp.url, subject: 'alice', groups: ['dev'] } });
+  });
+
+  test('of a rotated key passes once the new keys have come, without a restart', async () => {
+    const { idp, guard } = await guarded();
+    const old = await idp.token();
+    expect((await call(guard, bearer(old))).status).toBe(200);
+    await idp.rotate();
+    const fresh = await idp.token();
+    expect((await call(guard, bearer(fresh))).status).toBe(401);
+    writeFileSync(join(guard.directory, 'keys.json'), JSON.stringify(idp.keys()));
+    await eventually(async () => (await call(guard, bearer(fresh))).status === 200, 'the new key is known');
+    expect((await call(guard, bearer(old))).status).toBe(401);
+  });
+
+  test('whose groups are elsewhere allows nothing by groups, and is not free of what groups forbid', async () => {
+    const rules: Policy[] = [
+      policy({
+        defaultAction: 'Deny',
+        rules: [
+          {
+            name: 'admins',
+            effect: 'Allow',
+            tools: ['admin'],
+            subjects: [{ jwt: { issuer: 'ISSUER', groups: ['ops'], scopes: [] } }],
+            arguments: [],
+          },
+          { name: 'all', effect: 'Allow', tools: ['read'], arguments: [] },
+        ],
+      }),
+    ];
+    const { idp, guard, rules: written } = await guarded({ policies: rules });
+    guard.write(JSON.parse(JSON.stringify(written).replace('"ISSUER"', JSON.stringify(idp.url))) as Bundle);
+    const ops = await idp.token({ claims: { groups: ['ops'] } });
+    await eventually(async () => (await (await call(guard, bearer(ops), 'admin')).text()).includes('"result"'), 'the group may');
+    const overage = await idp.token({ claims: { _claim_names: { groups: 'src1' } } });
+    expect(await (await call(guard, bearer(overage), 'admin')).text()).toContain('Unknown tool');
+  });
+});
+
+test('no credential is 401 with a challenge that names the metadata; the metadata names the issuer', async () => {
+  const { idp, guard } = await guarded({ requiredScopes: ['mcp:use'] });
+  const response = await call(guard, {});
+  const challenge = response.headers.get('www-authenticate') ?? '';
+  expect([response.status, challenge]).toEqual([401, expect.stringContaining('scope="mcp:use"')]);
+  const url = /resource_metadata="([^"]+)"/.exec(challenge)?.[1] ?? '';
+  const document = (await (await fetch(url)).json()) as object;
+  expect(document).toEqual({
+    resource: guard.url,
+    authorization_servers: [idp.url],
+    bearer_methods_supported: ['header'],
+    scopes_supported: ['mcp:use'],
+  });
+});
+
+test('a ServiceAccount of the cluster is known by its token, for its audience alone', async () => {
+  const { idp, guard, rules } = await guarded();
+  const serviceAccounts = { issuer: idp.url, audiences: ['mcp-fleet.dev'] };
+  guard.write({ ...rules, authentication: { ...rules.authentication, jwt: [], serviceAccounts } });
+  const sub = 'system:serviceaccount:agents:triage';
+  const good = await idp.token({ sub, aud: 'mcp-fleet.dev' });
+  await eventually(async () => (await call(guard, bearer(good))).status === 200, 'the bundle holds');
+  expect(guard.audit().at(-1)).toMatchObject({ caller: { type: 'serviceAccount', subject: 'agents/triage' } });
+  expect((await call(guard, bearer(await idp.token({ sub, aud: 'https://kubernetes.default.svc' })))).status).toBe(401);
+  expect((await call(guard, bearer(await idp.token({ sub: 'alice', aud: 'mcp-fleet.dev' })))).status).toBe(401);
+});
+
+describe('an API key', () => {
+  test.each([
+    ['as bearer', { authorization: 'Bearer key-of-bot' }, 200],
+    ['in X-Api-Key', { 'x-api-key': 'key-of-bot' }, 200],
+    ['that nobody has', { 'x-api-key': 'other' }, 401],
+    ['that is empty', { 'x-api-key': '' }, 401],
+    ['twice', { authorization: 'Bearer key-of-bot', 'x-api-key': 'key-of-bot' }, 401],
+    ['in an unknown scheme', { authorization: 'Basic key-of-bot' }, 401],
+  ])('%s', async (_what, headers, status) => {
+    const { guard, server } = await guarded({ apiKeys: { 'ci-bot': 'key-of-bot\n', nobody: '' }, authentication: { jwt: [] } });
+    expect((await call(guard, headers)).status).toBe(status);
+    if (status !== 200) return;
+    expect(guard.audit()[0]).toMatchObject({ caller: { type: 'apiKey', subject: 'ci-bot' } });
+    expect(JSON.stringify(server.calls())).not.toContain('key-of-bot');
+    expect(guard.auditText()).not.toContain('key-of-bot');
+  });
+});
+
+describe('the server learns of the caller', () => {
+  test.each([
+    ['nothing by default', { type: 'None' }, undefined, undefined],
+    [
+      'the verified user and groups, and nothing that the caller says itself',
+      { type: 'Headers', userHeader: 'X-User', groupsHeader: 'X-Groups' },
+      'alice',
+      'a%2Cb,c',
+    ],
+  ] as const)('%s', async (_what, forward, user, groups) => {
+    const { idp, guard, server } = await guarded({ authentication: { forward } });
+    const token = await idp.token({ claims: { groups: ['a,b', 'c'] } });
+    await call(guard, { ...bearer(token), ...(user === undefined ? {} : { 'x-user': 'root', 'x-groups': 'wheel' }) });
+    const headers = server.calls()[0]?.headers;
+    expect([headers?.['x-user'], headers?.['x-groups'], headers?.authorization]).toEqual([user, groups, undefined]);
+  });
+
+  test('the token itself where that is configured, but never an API key', async () => {
+    const { idp, guard, server } = await guarded({ authentication: { forward: { type: 'Token' } }, apiKeys: { bot: 'a-key' } });
+    const token = await idp.token();
+    await call(guard, bearer(token));
+    await call(guard, bearer('a-key'));
+    expect(server.calls().map((seen) => seen.headers.authorization)).toEqual([`Bearer ${token}`, undefined]);
+  });
+});
+
+test('with Upstream the server’s own OAuth passes untouched: credential, challenge, metadata', async () => {
+  const server = await scriptedServer((seen, response) => {
+    if (seen.url.startsWith('/.well-known/')) {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(`{"path":"${seen.url}"}`);
+    } else if (seen.headers.authorization === undefined) {
+      response.writeHead(401, { 'www-authenticate': 'Bearer resource_metadata="https://its.own/x"' }).end();
+    } else {
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"jsonrpc":"2.0","id":1,"result":{}}');
+    }
+  });
+  stopping.push(server.stop);
+  const guard = await runGuard({ upstream: server.url, bundle: bundle({ authentication: { type: 'Upstream' } }) });
+  stopping.push(guard.stop);
+  const refused = await call(guard, {});
+  expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, 'Bearer resource_metadata="https://its.own/x"']);
+  expect((await call(guard, bearer('its-token'))).status).toBe(200);
+  expect(server.calls().at(-1)?.headers.authorization).toBe('Bearer its-token');
+  const path = '/.well-known/oauth-protected-resource/mcp';
+  expect(await (await fetch(new URL(path, guard.url))).json()).toEqual({ path });
+  expect((await fetch(new URL('/.well-known/other', guard.url))).status).toBe(404);
+});
+
+test('the official client logs in by the guard’s challenge, and steps up when a scope is missing', async () => {
+  const idp = await issuer(AUDIENCE);
+  stopping.push(idp.stop);
+  const server = await serveLegacy();
+  stopping.push(server.stop);
+  const subjects = [{ jwt: { issuer: idp.url, groups: [], scopes: ['mcp:write'] } }];
+  const writers = policy({
+    defaultAction: 'Deny',
+    rules: [
+      { name: 'read', effect: 'Allow', tools: ['test_simple_text'], arguments: [] },
+      { name: 'write', effect: 'Allow', tools: ['test_image_content'], subjects, arguments: [] },
+    ],
+  });
+  const jwt = [{ name: 'corp', issuer: idp.url, audiences: [AUDIENCE], groupsClaim: 'groups', requiredScopes: ['mcp:use'] }];
+  const guard = await runGuard({
+    upstream: server.url,
+    bundle: bundle({ authentication: { type: 'Guard', jwt }, policies: [writers] }),
+    keys: idp.keys(),
+  });
+  stopping.push(guard.stop);
+  await eventually(async () => (await fetch(`http://127.0.0.1:${guard.ports.admin}/readyz`)).ok, 'the server was listed');
+
+  const login = new Login();
+  const connect = async (): Promise<Client> => {
+    const client = new Client({ name: 'test', version: '1' });
+    const transport = new StreamableHTTPClientTransport(new URL(guard.url), { authProvider: login });
+    login.finish = (code) => transport.finishAuth(code);
+    await client.connect(transport);
+    stopping.push(() => client.close());
+    return client;
+  };
+  await expect(connect()).rejects.toThrow();
+  await login.complete();
+  const client = await connect();
+  expect(idp.asked[0]).toBe('mcp:use');
+  expect(JSON.stringify(await client.callTool({ name: 'test_simple_text', arguments: {} }))).toContain('simple text');
+  await expect(client.callTool({ name: 'test_image_content', arguments: {} })).rejects.toThrow();
+  await login.complete();
+  expect(idp.asked[1]?.split(' ')).toEqual(expect.arrayContaining(['mcp:write']));
+  expect(JSON.stringify(await client.callTool({ name: 'test_image_content', arguments: {} }))).toContain('image');
+});
+
+/** What a host application keeps for the official client; the user agrees to everything at once. */
+class Login {
+  readonly redirectUrl = 'http://localhost:1/callback';
+  readonly clientMetadata = { redirect_uris: [this.redirectUrl], client_name: 'test', token_endpoint_auth_method: 'none' };
+  finish: (code: string) => Promise<void> = () => Promise.resolve();
+  #information: unknown;
+  #tokens: unknown;
+  #verifier = '';
+  #authorization: URL | undefined;
+
+  clientInformation(): never {
+    return this.#information as never;
+  }
+  saveClientInformation(information: unknown): void {
+    this.#information = information;
+  }
+  tokens(): never {
+    return this.#tokens as never;
+  }
+  saveTokens(tokens: unknown): void {
+    this.#tokens = tokens;
+  }
+  redirectToAuthorization(url: URL): void {
+    this.#authorization = url;
+  }
+  saveCodeVerifier(verifier: string): void {
+    this.#verifier = verifier;
+  }
+  codeVerifier(): string {
+    return this.#verifier;
+  }
+  /** Follows the authorization to the code, and gives it to the client. */
+  async complete(): Promise<void> {
+    const response = await fetch(this.#authorization ?? '', { redirect: 'manual' });
+    const code = new URL(response.headers.get('location') ?? '').searchParams.get('code') ?? '';
+    await this.finish(code);
+  }
+}
