@@ -79,8 +79,9 @@ export function settings(args: readonly string[], env: Readonly<Record<string, s
   if (given['version'] === true) return 'version';
   const input = Object.fromEntries(
     names.map((name) => {
-      const value = given[name] ?? env[variable(name)];
-      return [name, value === '' && name !== 'npm-registry' && name !== 'pypi-index' ? undefined : value];
+      const fromEnvironment = env[variable(name)];
+      // An empty variable is how templates leave one out; an empty flag is meant.
+      return [name, given[name] ?? (fromEnvironment === '' ? undefined : fromEnvironment)];
     }),
   );
   const parsed = Flags.safeParse(input);

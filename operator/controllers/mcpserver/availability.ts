@@ -24,8 +24,6 @@ export interface Availability {
   readonly status: 'True' | 'False';
   readonly reason: AvailableReason;
   readonly message: string;
-  /** The message quotes somebody else's changing words: keep the last quotation as long as its gist is the same. */
-  readonly quoted: boolean;
   /** The newest revision is not completely rolled out. */
   readonly rollingOut: boolean;
   /** Why the rollout has failed for good as far as Kubernetes is concerned; absent while it may still succeed. */
@@ -47,7 +45,6 @@ export function availability(workload: Workload, wanted: Wanted): Availability {
       status: 'True',
       reason: 'Suspended',
       message: 'Suspended: no pods are wanted',
-      quoted: false,
       deadlineExceeded: undefined,
     };
   }
@@ -57,7 +54,6 @@ export function availability(workload: Workload, wanted: Wanted): Availability {
       status: 'True',
       reason: 'ScaledToZero',
       message: 'Scaled to zero: no pods are wanted',
-      quoted: false,
       deadlineExceeded: undefined,
     };
   }
@@ -69,21 +65,19 @@ export function availability(workload: Workload, wanted: Wanted): Availability {
       status: 'True',
       reason: 'Available',
       message: `${ready} of ${target(deployment, wanted)} pods are ready`,
-      quoted: false,
     };
   }
   if (cause !== undefined) {
-    return { ...common, status: 'False', reason: cause.reason, message: cause.message, quoted: cause.reason !== 'Progressing' };
+    return { ...common, status: 'False', reason: cause.reason, message: cause.message };
   }
   if (deadlineExceeded !== undefined) {
-    return { ...common, status: 'False', reason: 'ProgressDeadlineExceeded', message: deadlineExceeded, quoted: false };
+    return { ...common, status: 'False', reason: 'ProgressDeadlineExceeded', message: deadlineExceeded };
   }
   return {
     ...common,
     status: 'False',
     reason: 'Progressing',
     message: `${ready} of ${target(deployment, wanted)} pods are ready`,
-    quoted: false,
   };
 }
 

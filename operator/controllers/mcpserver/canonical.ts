@@ -16,7 +16,7 @@ const dropped = new Set([
 ]);
 /** Maps of quantities, and single quantities. */
 const quantityMaps = new Set(['requests', 'limits', 'overhead']);
-const quantities = new Set(['sizeLimit', 'divisor']);
+const quantities = new Set(['sizeLimit', 'divisor', 'tolerance']);
 /** Maps whose keys people choose. */
 const free = new Set(['labels', 'annotations', 'matchLabels', 'nodeSelector']);
 

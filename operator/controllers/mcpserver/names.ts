@@ -51,6 +51,3 @@ export const sorted = <T>(record: Readonly<Record<string, T>>): Readonly<Record<
 
 /** Eight hexadecimal characters that stand for a text in a name. */
 export const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 8);
-
-/** A name of at most 63 characters; what is cut off lives on as a hash. */
-export const bounded = (name: string): string => (name.length <= 63 ? name : `${name.slice(0, 54)}-${shortHash(name)}`);

@@ -2,7 +2,7 @@ import { FIELD_MANAGER, FINALIZER, Annotation, REPLICAS_FIELD_MANAGER } from '..
 import type { MCPServer } from '../../../api/mcpserver.ts';
 import { inventoryDigest } from '../../../mcp/digest.ts';
 import type { Client } from '../../kube/client.ts';
-import { type Key, keyOf, type KubeObject } from '../../kube/object.ts';
+import { type Key, keyOf, type KubeObject, parseKey } from '../../kube/object.ts';
 import type { Children } from '../../runtime/children.ts';
 import { type Condition, conditionOf } from '../../runtime/conditions.ts';
 import type { EventRecorder } from '../../runtime/events.ts';
@@ -97,7 +97,7 @@ export class MCPServerReconciler implements Reconciler {
 
   #violation({ server, references, key }: Gathered): Violation | undefined {
     const { stores, settings } = this.#options;
-    const { namespace } = splitKey(key);
+    const { namespace = '' } = parseKey(key);
     return firstViolation({
       server,
       references,
@@ -149,7 +149,7 @@ export class MCPServerReconciler implements Reconciler {
 
   async #digest({ server, key, references }: Gathered, signal: AbortSignal): Promise<DigestDecision> {
     const { stores, contents, rollouts, settings } = this.#options;
-    const { namespace } = splitKey(key);
+    const { namespace = '' } = parseKey(key);
     const find = ({ kind, name }: Reference) => stores.existing[kind]?.get(keyOf({ namespace, name }));
     const current = await contents.digest(namespace, references, find, settings.secretRotation, signal);
     const live = stores.deployments.get(key);
@@ -178,7 +178,7 @@ export class MCPServerReconciler implements Reconciler {
   /** The inventory as the ConfigMaps have it, if they are as this operator left them. */
   #listed(server: MCPServer, key: Key): ReturnType<typeof listedTools> {
     const { configMaps } = this.#options.stores;
-    const { namespace } = splitKey(key);
+    const { namespace = '' } = parseKey(key);
     const listed = listedTools(server, (name) => configMaps.get(keyOf({ namespace, name })));
     return listed !== undefined && inventoryDigest(listed) === server.status?.tools?.digest ? listed : undefined;
   }
@@ -226,7 +226,7 @@ export class MCPServerReconciler implements Reconciler {
 
   #notes({ server, references, key }: Gathered): Note[] {
     const { stores, settings } = this.#options;
-    const { namespace } = splitKey(key);
+    const { namespace = '' } = parseKey(key);
     const deployment = stores.deployments.get(key);
     return notes({
       server,
@@ -276,9 +276,4 @@ export class MCPServerReconciler implements Reconciler {
     this.#options.verifier.forget(key);
     this.#options.rollouts.forget(key);
   }
-}
-
-function splitKey(key: Key): { readonly namespace: string; readonly name: string } {
-  const slash = key.indexOf('/');
-  return { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }

@@ -124,6 +124,15 @@ function readiness(input: StatusInput, parts: readonly ConditionUpdate[]): Condi
   const verification = missing.find(({ type }) => type === ConditionType.Verified);
   // Pods run and only the server's answer is missing: how it fails to answer says more than that it does not.
   const first = missing[0]?.reason === AvailableReason.ServerNotAnswering && verification?.status === 'False' ? verification : missing[0];
+  // The pods of the last revision may well serve: they are not what the spec asks for, and nothing will change that by itself.
+  if (first === undefined && availability.deadlineExceeded !== undefined) {
+    return {
+      type: ConditionType.Ready,
+      status: 'False',
+      reason: AvailableReason.ProgressDeadlineExceeded,
+      message: `${availability.deadlineExceeded}. Pods of an older revision serve meanwhile`,
+    };
+  }
   return first === undefined
     ? {
         type: ConditionType.Ready,

@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import type { MCPServerSpecInput } from '../../../api/mcpserver.ts';
+import { type AcceptanceInput, firstViolation, isStalled } from './acceptance.ts';
+import { server } from './builders.ts';
+import type { Reference } from './references.ts';
+
+const reference = (kind: Reference['kind'], name: string, optional = false): Reference => ({ kind, name, optional, writable: false });
+const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }];
+
+const violation = (spec: Partial<MCPServerSpecInput>, changes: Partial<AcceptanceInput> = {}) =>
+  firstViolation({
+    server: server(spec),
+    references: [],
+    exists: () => true,
+    grantable: rules,
+    grantableClusterRoles: ['view'],
+    namespaces: [],
+    ...changes,
+  });
+
+describe('a server', () => {
+  const accepted: Record<string, [spec: Partial<MCPServerSpecInput>, changes?: Partial<AcceptanceInput>]> = {
+    'that is plain': [{}],
+    'that asks for what may be granted': [{ kubernetesAccess: { rules, clusterRoles: ['view'] } }],
+    'whose optional references are missing': [{}, { references: [reference('ConfigMap', 'maybe', true)], exists: () => false }],
+    'that merges a sidecar into its pod': [
+      {
+        podTemplate: {
+          metadata: { labels: { team: 'a' } },
+          spec: { containers: [{ name: 'logs', image: 'x', ports: [{ containerPort: 9000 }] }] },
+        },
+      },
+    ],
+    'that works in the namespaces of the operator': [{ kubernetesAccess: { rules, namespaces: ['a'] } }, { namespaces: ['a', 'agents'] }],
+  };
+  for (const [name, [spec, changes]] of Object.entries(accepted))
+    it(`${name} is accepted`, () => expect(violation(spec, changes)).toBeUndefined());
+
+  const guard = /needs it: remove that from the spec$/;
+  const refused: Record<string, [spec: Partial<MCPServerSpecInput>, reason: string, message: RegExp, changes?: Partial<AcceptanceInput>]> =
+    {
+      'with a tunnel': [{ tunnel: { peer: 'a', namespace: 'b', name: 'c' } }, 'InvalidSpec', /set by the operator alone/],
+      'with guard.enabled': [{ guard: { enabled: true } }, 'GuardRequired', guard],
+      'that is remote': [{ remote: { url: 'https://x.example.com/mcp' } }, 'GuardRequired', /spec\.remote needs it/],
+      'that is a Service': [{ service: { name: 'x', port: 80 } }, 'GuardRequired', /spec\.service needs it/],
+      'over Stdio': [
+        { container: { image: 'x:1', command: ['x'] }, transport: { type: 'Stdio' } },
+        'GuardRequired',
+        /transport\.type: Stdio needs it/,
+      ],
+      'on loopback': [{ transport: { bind: 'Loopback' } }, 'GuardRequired', /transport\.bind: Loopback/],
+      'with authentication': [{ authentication: { type: 'Guard', anonymous: true } }, 'GuardRequired', /authentication\.type/],
+      'that requires a policy': [{ policy: { required: true } }, 'GuardRequired', /policy\.required/],
+      'that scales by requests': [{ autoscaling: { maxReplicas: 2, requestsPerSecond: 5 } }, 'GuardRequired', /requestsPerSecond/],
+      'that is verified with a Secret': [
+        { verification: { headers: [{ name: 'A', valueFrom: { secretKeyRef: { name: 'a', key: 'b' } } }] } },
+        'GuardRequired',
+        /verification\.headers/,
+      ],
+      'with several of these, all of which are named': [
+        { guard: { enabled: true }, policy: { required: true } },
+        'GuardRequired',
+        /guard\.enabled: true, spec\.policy\.required: true needs/,
+      ],
+      'with a label of ours': [{ labels: { 'mcp-fleet.dev/server': 'other' } }, 'ProtectedField', /labels\[mcp-fleet\.dev\/server\]/],
+      'with a recommended label in the template': [
+        { podTemplate: { metadata: { labels: { 'app.kubernetes.io/name': 'x' } } } },
+        'ProtectedField',
+        /podTemplate\.metadata\.labels\[app\.kubernetes\.io\/name\]/,
+      ],
+      'with an annotation of ours': [{ annotations: { 'mcp-fleet.dev/config-digest': 'x' } }, 'ProtectedField', /annotations\[/],
+      'with a ServiceAccount in the template': [
+        { podTemplate: { spec: { serviceAccountName: 'x' } } },
+        'ProtectedField',
+        /use serviceAccount\.name/,
+      ],
+      'with a token in the template': [
+        { podTemplate: { spec: { automountServiceAccountToken: true } } },
+        'ProtectedField',
+        /use kubernetesAccess/,
+      ],
+      'with a guard of its own': [
+        { podTemplate: { spec: { initContainers: [{ name: 'guard' }] } } },
+        'ProtectedField',
+        /initContainers\[guard\]/,
+      ],
+      'with other ports in the template': [
+        { podTemplate: { spec: { containers: [{ name: 'server', ports: [] }] } } },
+        'ProtectedField',
+        /use transport\.port/,
+      ],
+      'without its container': [
+        { podTemplate: { spec: { containers: [{ name: 'server', $patch: 'delete' }] } } },
+        'ProtectedField',
+        /\$patch/,
+      ],
+      'with a port of the guard': [
+        { podTemplate: { spec: { containers: [{ name: 'logs', ports: [{ containerPort: 15_090 }] }] } } },
+        'ProtectedField',
+        /15090 is a port of the guard/,
+      ],
+      'that mounts where the token goes': [
+        { kubernetesAccess: { rules }, mounts: [{ mountPath: '/var/run/secrets/kubernetes.io/serviceaccount/', emptyDir: {} }] },
+        'InvalidSpec',
+        /choose another path/,
+      ],
+      'that mounts where its package goes': [
+        { package: { npm: { name: 'a', version: '1.0.0' } }, mounts: [{ mountPath: '/opt/mcp-package', emptyDir: {} }] },
+        'InvalidSpec',
+        /choose another path/,
+      ],
+      'with another ClusterRole': [
+        { kubernetesAccess: { clusterRoles: ['admin'] } },
+        'AccessNotGrantable',
+        /admin is not among those .* \(view\)/,
+      ],
+      'with an uncovered rule': [
+        { kubernetesAccess: { rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['get'] }] } },
+        'AccessNotGrantable',
+        /"get secrets of the core group" is not covered/,
+      ],
+      'with rules where nothing may be granted': [
+        { kubernetesAccess: { rules } },
+        'AccessNotGrantable',
+        /does not exist, so nothing/,
+        { grantable: undefined },
+      ],
+      'in a namespace that is not worked in': [
+        { kubernetesAccess: { rules, namespaces: ['b'] } },
+        'AccessNotGrantable',
+        /does not work in namespace b/,
+        { namespaces: ['a'] },
+      ],
+      'whose references are missing, all of which are named': [
+        {},
+        'ReferenceNotFound',
+        /^Not found in namespace agents: ConfigMap a, PersistentVolumeClaim b$/,
+        { references: [reference('ConfigMap', 'a'), reference('PersistentVolumeClaim', 'b')], exists: () => false },
+      ],
+    };
+  for (const [name, [spec, reason, message, changes]] of Object.entries(refused)) {
+    it(`${name} is refused`, () => {
+      const found = violation(spec, changes);
+      expect(found?.reason).toBe(reason);
+      expect(found?.message).toMatch(message);
+    });
+  }
+
+  it('hears about its own mistakes before those of others', () => {
+    expect(violation({ labels: { 'mcp-fleet.dev/x': 'y' } }, { references: [reference('Secret', 'a')], exists: () => false })?.reason).toBe(
+      'ProtectedField',
+    );
+  });
+
+  it('is stalled by what only its author can mend', () => {
+    expect(isStalled({ reason: 'InvalidSpec', message: '' })).toBe(true);
+    expect(isStalled({ reason: 'ReferenceNotFound', message: '' })).toBe(false);
+  });
+});

@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest';
+import { KubeError } from '../../kube/errors.ts';
+import { NameConflict } from '../../runtime/ownership.ts';
+import { refusal } from './refusal.ts';
+
+describe('refusal', () => {
+  const taken = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'x', namespace: 'a' } };
+  const cases: Record<string, [error: unknown, reason: string | undefined]> = {
+    'a name that is taken': [new NameConflict(taken), 'NameConflict'],
+    'an object that makes no sense': [new KubeError('Invalid', 'spec.x: Invalid value'), 'InvalidSpec'],
+    'a quota': [new KubeError('Forbidden', 'services "x" is forbidden: exceeded quota: team'), 'InvalidSpec'],
+    'a privilege that would escalate': [
+      new KubeError('Forbidden', 'roles "x" is forbidden: user "op" is attempting to grant RBAC permissions not currently held'),
+      'AccessNotGrantable',
+    ],
+    'a right that the operator lacks': [
+      new KubeError('Forbidden', 'services "x" is forbidden: User "op" cannot patch resource "services"'),
+      undefined,
+    ],
+    'a namespace that ends': [
+      new KubeError('Forbidden', 'services "x" is forbidden: unable to create new content in namespace a because it is being terminated'),
+      undefined,
+    ],
+    'a broken connection': [new KubeError('Network', 'reset'), undefined],
+    'a bug': [new TypeError('x is undefined'), undefined],
+  };
+  for (const [name, [error, reason]] of Object.entries(cases))
+    it(`${reason === undefined ? 'does not blame the spec for' : 'finds'} ${name}`, () => expect(refusal(error)?.reason).toBe(reason));
+});

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import type { KubeObject, Resource } from '../../kube/object.ts';
+import type { WatchSettings } from '../../runtime/manager.ts';
+import { ObjectStore } from '../../runtime/store.ts';
+import { podOfEvent, serverOfPod, watchStores } from './stores.ts';
+
+interface Watch {
+  readonly resource: Resource;
+  readonly settings: WatchSettings<KubeObject>;
+}
+
+function watches(secretRotation: boolean): Watch[] {
+  const seen: Watch[] = [];
+  watchStores(
+    {
+      watch: (resource, settings) => {
+        seen.push({ resource, settings: settings as unknown as WatchSettings<KubeObject> });
+        return new ObjectStore(resource.plural);
+      },
+    },
+    { secretRotation, clusterRoles: ['view'], referenceKeys: () => [] },
+  );
+  return seen;
+}
+
+describe('the watches', () => {
+  const of = (kind: string, secretRotation = true) => watches(secretRotation).filter(({ resource }) => resource.kind === kind);
+
+  it('never ask for more of a Secret than its metadata, and for nothing without rotation', () => {
+    expect(of('Secret').map(({ settings }) => settings.metadataOnly)).toEqual([true]);
+    expect(of('Secret', false)).toEqual([]);
+  });
+
+  it('ask for the content of our own ConfigMaps alone', () => {
+    for (const { settings } of of('ConfigMap'))
+      expect(settings.metadataOnly === true || settings.labelSelector?.includes('mcp-fleet.dev/server')).toBe(true);
+  });
+
+  it('take of other ClusterRoles only those by name', () => {
+    expect(of('ClusterRole').map(({ settings }) => settings.fieldSelector ?? settings.labelSelector)).toEqual([
+      'app.kubernetes.io/managed-by=mcp-fleet-operator,mcp-fleet.dev/server',
+      'metadata.name=mcp-fleet-grantable',
+      'metadata.name=view',
+    ]);
+  });
+});
+
+describe('indexes', () => {
+  it('know the server of a pod by its label', () => {
+    const pod = (labels: Record<string, string>) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'a', labels } });
+    expect(serverOfPod(pod({ 'mcp-fleet.dev/server': 'x' }))).toEqual(['a/x']);
+    expect(serverOfPod(pod({}))).toEqual([]);
+  });
+
+  it('know the pod of an event', () => {
+    const event = {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      metadata: { name: 'e', namespace: 'a' },
+      eventTime: '',
+      regarding: { name: 'p', namespace: 'a' },
+    } as const;
+    expect(podOfEvent(event)).toEqual(['a/p']);
+  });
+});
