@@ -1,0 +1,307 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Bundle } from '../mcp/policy/bundle.ts';
+import { bundle } from './testing/bundle.ts';
+import type { ServedSdk } from './testing/everything/legacy.ts';
+import { serveLegacy } from './testing/everything/legacy.ts';
+import type { RunningGuard } from './testing/running.ts';
+import { eventually, runGuard } from './testing/running.ts';
+import { rpcMethod, scriptedServer, tool } from './testing/scripted.ts';
+
+/** Sessions of the legacy era across replicas: every pod has a server and a guard, all guards share one sealing key. */
+
+const stopping: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stopping.splice(0).toReversed()) await stop();
+});
+
+const KEY = randomBytes(32);
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+interface Pod {
+  readonly address: string;
+  readonly url: string;
+  readonly guard: RunningGuard;
+  readonly server: ServedSdk;
+}
+
+/** A pod: on the loopback every address of 127/8 is another machine. */
+async function pod(index: number, port: number, rules: Bundle = bundle()): Promise<Pod> {
+  const address = `127.0.0.${index}`;
+  const server = await serveLegacy();
+  const flags = ['--address', address, '--data-port', String(port), '--pod-address', address, '--drain-seconds', '2'];
+  const guard = await runGuard({
+    upstream: server.url,
+    bundle: rules,
+    sealingKey: KEY,
+    flags,
+    apiKeys: { one: 'key-one', two: 'key-two' },
+  });
+  return { address, url: `http://${address}:${port}/mcp`, guard, server };
+}
+
+async function pods(count: number, rules?: Bundle): Promise<Pod[]> {
+  const port = await freePort();
+  const made: Pod[] = [];
+  for (let index = 1; index <= count; index += 1) {
+    const each = await pod(index, port, rules);
+    stopping.push(each.server.stop, each.guard.stop);
+    made.push(each);
+  }
+  return made;
+}
+
+/** A load balancer: every request goes to the next pod. */
+function balanced(members: () => readonly Pod[]): typeof fetch {
+  let turn = 0;
+  return (_input, init) => {
+    const all = members();
+    const member = all[turn % all.length];
+    turn += 1;
+    return fetch(member?.url ?? '', init);
+  };
+}
+
+const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
+};
+const CALL = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'test_simple_text', arguments: {} } };
+
+function post(url: string, body: object, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(url, { method: 'POST', headers: { ...HEADERS, ...headers }, body: JSON.stringify(body) });
+}
+
+async function initialize(url: string, headers: Record<string, string> = {}): Promise<string> {
+  const response = await post(url, INITIALIZE, headers);
+  await response.text();
+  return response.headers.get('mcp-session-id') ?? '';
+}
+
+describe('behind a load balancer that knows no sessions', () => {
+  test('an official client calls, hears progress and answers questions of the server', async () => {
+    const members = await pods(3);
+    const client = new Client({ name: 'test', version: '1' }, { capabilities: { elicitation: {} } });
+    client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'accept' as const, content: { username: 'me', email: 'me@x' } }));
+    const first = members[0]?.url ?? '';
+    await client.connect(new StreamableHTTPClientTransport(new URL(first), { fetch: balanced(() => members) }));
+    stopping.push(() => client.close());
+    for (let round = 0; round < 6; round += 1) {
+      expect(JSON.stringify(await client.callTool({ name: 'test_simple_text', arguments: {} }))).toContain('simple text');
+    }
+    const progress: number[] = [];
+    await client.callTool({ name: 'test_tool_with_progress', arguments: {} }, undefined, {
+      onprogress: (p) => void progress.push(p.progress),
+    });
+    expect(progress).toEqual([0, 50, 100]);
+    for (let round = 0; round < 3; round += 1) {
+      expect(JSON.stringify(await client.callTool({ name: 'test_elicitation', arguments: { message: 'who?' } }))).toContain('me@x');
+    }
+    // The pod that has the session records everything, the others nothing of it.
+    const recorded = members.map(({ guard }) => guard.audit().filter((record) => record['method'] === 'tools/call').length);
+    expect(recorded.toSorted((a, b) => a - b)).toEqual([0, 0, 10]);
+  });
+
+  test('two hundred sessions survive a rolling restart: a client that begins anew on 404 sees no error', async () => {
+    const port = await freePort();
+    let members: Pod[] = [];
+    for (const index of [1, 2, 3]) members.push(await pod(index, port));
+    stopping.push(async () => {
+      for (const { guard, server } of members) {
+        await guard.stop();
+        await server.stop();
+      }
+    });
+    const errors: string[] = [];
+    const state = { running: true, calls: 0 };
+    const send = balanced(() => members);
+    /** Begins anew where MCP asks for it, and goes to another pod where HTTP does: 503 with Retry-After, or no connection. */
+    const session = async (): Promise<void> => {
+      let id: string | undefined;
+      while (state.running) {
+        const body = id === undefined ? INITIALIZE : CALL;
+        const headers = { ...HEADERS, ...(id === undefined ? {} : { 'mcp-session-id': id }) };
+        const response = await send('', { method: 'POST', headers, body: JSON.stringify(body) }).catch(() => undefined);
+        const text = await response?.text().catch(() => undefined);
+        state.calls += response?.status === 200 && id !== undefined ? 1 : 0;
+        if (response?.status === 404) id = undefined;
+        else if (response?.status === 200 && text !== undefined && !text.includes('"error"'))
+          id ??= response.headers.get('mcp-session-id') ?? undefined;
+        else if (response !== undefined && response.status !== 503) errors.push(`${response.status} ${text}`);
+        await new Promise((resolve) => {
+          setTimeout(resolve, 20);
+        });
+      }
+    };
+    const sessions = Array.from({ length: 200 }, session);
+    for (const [at, index] of [4, 5, 6].entries()) {
+      members = [...members, await pod(index, port)];
+      const leaving = members[0];
+      members = members.slice(1);
+      if (leaving !== undefined) {
+        await leaving.guard.stop();
+        await leaving.server.stop();
+      }
+      expect(at).toBeLessThan(3);
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 200);
+    });
+    state.running = false;
+    await Promise.all(sessions);
+    expect(errors).toEqual([]);
+    expect(state.calls).toBeGreaterThan(500);
+  }, 60_000);
+});
+
+describe('a session id', () => {
+  const keys = bundle({ authentication: { type: 'Guard', apiKeys: true } });
+  const [one, two] = [{ 'x-api-key': 'key-one' }, { 'x-api-key': 'key-two' }];
+
+  test('of another caller, a forged one and an unknown one are answered alike', async () => {
+    const [member] = await pods(1, keys);
+    const url = member?.url ?? '';
+    const id = await initialize(url, one);
+    expect((await post(url, CALL, { ...one, 'mcp-session-id': id })).status).toBe(200);
+    const forged = `${id.slice(0, -2)}${id.endsWith('AA') ? 'BB' : 'AA'}`;
+    const answers = await Promise.all(
+      [
+        { ...two, 'mcp-session-id': id },
+        { ...one, 'mcp-session-id': forged },
+        { ...one, 'mcp-session-id': 'none' },
+      ].map(async (headers) => {
+        const response = await post(url, CALL, headers);
+        return [response.status, await response.text()].join(' ');
+      }),
+    );
+    expect(new Set(answers).size).toBe(1);
+    expect(answers[0]).toMatch(/^404 /);
+  });
+
+  test('of a pod that is gone, or whose address another one has, is unknown within about a second', async () => {
+    const members = await pods(2);
+    const [here, gone] = members;
+    if (here === undefined || gone === undefined) throw new Error('two pods');
+    const id = await initialize(gone.url);
+    expect((await post(here.url, CALL, { 'mcp-session-id': id })).status).toBe(200);
+    stopping.splice(stopping.indexOf(gone.guard.stop), 1);
+    await gone.guard.stop();
+    await eventually(async () => (await post(here.url, CALL, { 'mcp-session-id': id })).status === 404, 'the pod is missed');
+    const other = await pod(2, here.guard.ports.data);
+    stopping.push(other.server.stop, other.guard.stop);
+    expect((await post(here.url, CALL, { 'mcp-session-id': id })).status).toBe(404);
+    expect(other.guard.audit().filter((record) => record['method'] === 'tools/call')).toHaveLength(0);
+  });
+
+  test('that was handed over once is not handed over again', async () => {
+    const [here, there] = await pods(2);
+    const id = await initialize(there?.url ?? '');
+    expect((await post(here?.url ?? '', CALL, { 'mcp-session-id': id, 'x-mcp-fleet-hop': '1' })).status).toBe(404);
+  });
+
+  test('ends with DELETE', async () => {
+    const [member] = await pods(1);
+    const url = member?.url ?? '';
+    const id = await initialize(url);
+    expect((await fetch(url, { method: 'DELETE', headers: { 'mcp-session-id': id } })).status).toBe(200);
+    expect((await post(url, CALL, { 'mcp-session-id': id })).status).toBe(404);
+  });
+});
+
+test('a stream is resumed by the caller that it was given to, and by nobody else', async () => {
+  const server = await scriptedServer((seen, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.end(
+      `id: secret-event\ndata: {"jsonrpc":"2.0","id":1,"result":{"resumed":${JSON.stringify(seen.headers['last-event-id'] ?? null)}}}\n\n`,
+    );
+  });
+  stopping.push(server.stop);
+  const rules = bundle({ authentication: { type: 'Guard', apiKeys: true } });
+  const guard = await runGuard({ upstream: server.url, bundle: rules, apiKeys: { one: 'key-one', two: 'key-two' } });
+  stopping.push(guard.stop);
+  const first = await (await post(guard.url, { ...CALL, id: 1 }, { 'x-api-key': 'key-one' })).text();
+  const id = /^id: (.+)$/m.exec(first)?.[1] ?? '';
+  expect(id).not.toContain('secret-event');
+  const resume = async (key: string): Promise<string> =>
+    (await fetch(guard.url, { headers: { accept: 'text/event-stream', 'x-api-key': key, 'last-event-id': id } })).text();
+  expect(await resume('key-one')).toContain('"resumed":"secret-event"');
+  expect(await resume('key-two')).toContain('"resumed":null');
+});
+
+test('a task and a request state belong to the caller that they were given to', async () => {
+  const server = await scriptedServer(
+    (seen, response) => {
+      const { id, params } = JSON.parse(seen.body.toString()) as {
+        id: unknown;
+        params: { name?: string; taskId?: string; requestState?: string };
+      };
+      const task = { taskId: 'task-1', status: 'working' };
+      const result =
+        rpcMethod(seen) === 'tasks/list'
+          ? { tasks: [task, { taskId: 'task-of-somebody' }] }
+          : rpcMethod(seen) === 'tasks/get'
+            ? { ...task, got: params.taskId }
+            : params.name === 'slow'
+              ? { task }
+              : { resultType: 'input_required', requestState: 'state-1', got: params.requestState ?? null };
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ jsonrpc: '2.0', id, result }));
+    },
+    { tools: [tool('slow'), tool('asking')] },
+  );
+  stopping.push(server.stop);
+  const rules = bundle({ authentication: { type: 'Guard', apiKeys: true } });
+  const guard = await runGuard({ upstream: server.url, bundle: rules, apiKeys: { one: 'key-one', two: 'key-two' } });
+  stopping.push(guard.stop);
+  await eventually(async () => (await fetch(`http://127.0.0.1:${guard.ports.admin}/readyz`)).ok, 'the server was listed');
+  type Result = { task?: { taskId: string }; taskId?: string; got?: string; requestState?: string; tasks?: { taskId: string }[] };
+  const rpc = async (
+    key: string,
+    method: string,
+    params: object,
+    headers: Record<string, string> = {},
+  ): Promise<{ result?: Result; error?: { message: string } }> =>
+    (await (await post(guard.url, { jsonrpc: '2.0', id: 1, method, params }, { 'x-api-key': key, ...headers })).json()) as never;
+
+  const created = await rpc('key-one', 'tools/call', { name: 'slow', arguments: {}, task: {} });
+  const taskId = created.result?.task?.taskId ?? '';
+  expect(taskId).not.toBe('task-1');
+  const fetched = await rpc('key-one', 'tasks/get', { taskId });
+  expect(fetched.result).toMatchObject({ got: 'task-1', taskId });
+  for (const [key, id] of [
+    ['key-two', taskId],
+    ['key-one', 'task-1'],
+    ['key-one', `${taskId}x`],
+  ] as const) {
+    expect((await rpc(key, 'tasks/get', { taskId: id })).error).toEqual({ code: -32602, message: 'Task not found' });
+  }
+  expect((await rpc('key-one', 'tasks/list', {})).result?.tasks?.map((task) => task.taskId)).toEqual([taskId]);
+  expect((await rpc('key-two', 'tasks/list', {})).result?.tasks).toEqual([]);
+
+  const meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {} };
+  const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'asking' };
+  const params = { name: 'asking', arguments: {}, _meta: meta };
+  const requestState = (await rpc('key-one', 'tools/call', params, headers)).result?.requestState;
+  expect(requestState).not.toBe('state-1');
+  expect((await rpc('key-one', 'tools/call', { ...params, requestState }, headers)).result?.got).toBe('state-1');
+  expect((await rpc('key-two', 'tools/call', { ...params, requestState }, headers)).error?.message).toContain('requestState is not valid');
+  const elsewhere = { ...params, name: 'slow', requestState };
+  expect((await rpc('key-one', 'tools/call', elsewhere, { ...headers, 'mcp-name': 'slow' })).error?.message).toContain('requestState');
+});
