@@ -131,6 +131,18 @@ describe('Verifier', () => {
     expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 150_000, 150_000, 150_000]);
   });
 
+  it('asks a broken server no less often than its interval says', async () => {
+    answers['a'] = timeout;
+    verifier.track('a', target('a', { interval: 10_000 }));
+    const delays: (number | undefined)[] = [];
+    for (let attempt = 0; attempt < 6; attempt++) {
+      await clock.advance(0);
+      delays.push(clock.next);
+      await clock.advance(clock.next ?? 0);
+    }
+    expect(delays).toEqual([1000, 2000, 4000, 5000, 5000, 5000]);
+  });
+
   it('recovers and starts its backoff anew', async () => {
     answers['a'] = timeout;
     verifier.track('a', target('a'));

@@ -34,7 +34,7 @@ export interface VerifierOptions {
   readonly onError: (key: Key, error: unknown) => void;
 }
 
-/** After a failure the next try follows within 2 s, doubling to 5 min. */
+/** After a failure the next try follows within 2 s, doubling to 5 min, or to a shorter interval: a broken server is asked no less than a healthy one. */
 const FIRST_BACKOFF = 2_000;
 const LONGEST_BACKOFF = 300_000;
 /** How long after a change of the pods a refused connection means nothing: kube-proxy learns of a new endpoint a little later than we do. */
@@ -60,8 +60,8 @@ interface Entry {
  *
  * Guarantees:
  * - never more than `concurrency` at a time, never two of one server; a server that has not failed goes before those that have;
- * - a changed fingerprint is verified at once; a success again after `interval` ± 10 %; a failure after up to 2 s, doubling to 5 min, with full
- *   jitter, for ever;
+ * - a changed fingerprint is verified at once; a success again after `interval` ± 10 %; a failure after up to 2 s, doubling to 5 min or
+ *   to the interval if that is shorter, with full jitter, for ever;
  * - `onResult` follows each result; results live in memory alone.
  */
 export class Verifier {
@@ -224,7 +224,7 @@ export class Verifier {
   #retry(key: Key, entry: Entry): void {
     entry.running = undefined;
     entry.failures += 1;
-    const longest = Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (entry.failures - 1));
+    const longest = Math.min(LONGEST_BACKOFF, entry.target.interval, FIRST_BACKOFF * 2 ** (entry.failures - 1));
     this.#schedule(key, entry, this.#options.random() * longest);
   }
 }
