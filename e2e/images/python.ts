@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { requirePackage } from '../../scripts/prerequisites.ts';
 import { copyOf, entriesOf } from './archive.ts';
 import { baseFiles, librariesVersion, NONROOT, sharedLibraries, shellTools } from './machine.ts';
 import { withoutRepetition } from './node.ts';
@@ -20,10 +21,12 @@ const UV_VERSION = '0.13.8';
 
 const run = promisify(execFile);
 
-interface Interpreter {
+/** This machine's Python, from which the image is made and for which wheels are chosen. */
+export interface Interpreter {
   readonly executable: string;
   /** For example `3.11`. */
   readonly version: string;
+  /** For example `3.11.7`: packages may ask for it to the last digit. */
   readonly exact: string;
   readonly standardLibrary: string;
   readonly extensions: string;
@@ -58,7 +61,9 @@ export async function pythonImage(name: string = PYTHON_IMAGE): Promise<string> 
   });
 }
 
-async function interpreter(): Promise<Interpreter> {
+/** Errors: that Python or pip is missing, with the command that installs it; as root on Debian or Ubuntu they are installed. */
+export async function interpreter(): Promise<Interpreter> {
+  await requirePackage('python3', 'python3', 'for packages from PyPI');
   const script = [
     'import json, sys, sysconfig',
     'paths = sysconfig.get_paths()',
@@ -67,12 +72,16 @@ async function interpreter(): Promise<Interpreter> {
     'dynload = next(p for p in sys.path if p.endswith("lib-dynload"))',
     'print(json.dumps(dict(executable=sys.executable, version=version, exact=exact, standardLibrary=paths["stdlib"], extensions=dynload)))',
   ].join('\n');
-  try {
-    const { stdout } = await run('python3', ['-I', '-c', script]);
-    return JSON.parse(stdout) as Interpreter;
-  } catch (cause) {
-    throw new Error('python3 is missing; on Debian or Ubuntu: apt-get install --yes python3 python3-pip', { cause });
+  const { stdout } = await run('python3', ['-I', '-c', script]);
+  const python = JSON.parse(stdout) as Interpreter;
+  const hasPip = await run(python.executable, ['-m', 'pip', '--version']).then(
+    () => true,
+    () => false,
+  );
+  if (!hasPip) {
+    await requirePackage('pip3', 'python3-pip', 'for packages from PyPI');
   }
+  return python;
 }
 
 async function pythonRuntime(python: Interpreter): Promise<Entry[]> {

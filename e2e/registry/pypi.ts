@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cacheDirectory } from '../cache.ts';
+import { interpreter } from '../images/python.ts';
 import type { Served } from './npm.ts';
 
 interface Wheel {
@@ -43,9 +44,9 @@ export async function pypiIndex(address: string, requirements: readonly string[]
 /** Folder with the wheels, from the cache when this requirement was downloaded before. */
 async function download(requirement: string): Promise<string> {
   const run = promisify(execFile);
-  const { stdout: python } = await run('python3', ['-c', 'import sys, platform; print(sys.version_info[:2], platform.machine())']);
+  const python = await interpreter();
   const parent = cacheDirectory('registry', 'pypi');
-  const folder = join(parent, createHash('sha256').update(`${requirement} ${python}`).digest('hex').slice(0, 16));
+  const folder = join(parent, createHash('sha256').update(`${requirement} ${python.exact} ${process.arch}`).digest('hex').slice(0, 16));
   const isThere = await access(folder).then(
     () => true,
     () => false,
@@ -54,7 +55,7 @@ async function download(requirement: string): Promise<string> {
     await mkdir(parent, { recursive: true });
     const unfinished = await mkdtemp(join(parent, '.unfinished-'));
     try {
-      await run('python3', ['-m', 'pip', 'download', '--quiet', '--only-binary', ':all:', '--dest', unfinished, requirement]);
+      await run(python.executable, ['-m', 'pip', 'download', '--quiet', '--only-binary', ':all:', '--dest', unfinished, requirement]);
       await rename(unfinished, folder);
     } catch (cause) {
       await rm(unfinished, { recursive: true, force: true });
