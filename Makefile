@@ -56,6 +56,10 @@ format: node_modules/.installed ## Formats the sources
 generate: node_modules/.installed ## CRDs, RBAC, install manifest, API reference and editor schemas from the sources
 	@npm run --silent generate
 
+.PHONY: bundle
+bundle: node_modules/.installed ## One file per program with its source map, into dist/
+	@npm run --silent bundle
+
 .PHONY: bench-operator
 bench-operator: node_modules/.installed ## The operator's figures at 100, 1,000 and 5,000 servers (Linux, root), into bench/results
 	@node bench/operator.bench.ts
