@@ -47,8 +47,8 @@ export class Call {
   expires: number | undefined;
   /** The id of the session at the server of this pod. */
   upstreamSession: string | undefined;
-  /** The sibling that this request is handed over to. */
-  peer: HttpUpstream | undefined;
+  /** The sibling that this request is handed over to, and where it is. */
+  peer: { readonly upstream: HttpUpstream; readonly address: string } | undefined;
   object: PolicyObject | undefined;
   decision: Decision | undefined;
   wouldDeny: Reason | undefined;

@@ -123,8 +123,13 @@ async function session(call: Call): Promise<Answer | undefined> {
   const { context, caller } = call;
   const presented = call.header('mcp-session-id');
   const begins = call.message?.kind === 'request' && call.message.method === 'initialize';
-  if (begins && context.draining.active) {
-    return refuse(call, 'DRAINING', unavailable(call.id, 'This server is shutting down; another one takes new sessions', 1));
+  if (context.draining.over || (begins && context.draining.active)) {
+    // Sessions end with this server; whatever has none is as well served by another one.
+    const ends = presented !== undefined && call.era === 'legacy';
+    const answer = ends
+      ? sessionNotFound(call.id)
+      : unavailable(call.id, 'This server is shutting down; another one takes new sessions', 1);
+    return refuse(call, 'DRAINING', answer);
   }
   call.headers.set('mcp-session-id', '');
   if (call.era === 'modern' || caller === undefined || presented === undefined) return undefined;
@@ -137,8 +142,10 @@ async function session(call: Call): Promise<Answer | undefined> {
   }
   // A request that was handed over once is not handed over again: it would circle.
   if (call.header(HOP_HEADER) !== undefined) return refuse(call, 'SESSION', sessionNotFound(call.id));
-  call.peer = await context.peers?.find(found.address, found.boot);
-  return call.peer === undefined ? refuse(call, 'SESSION', sessionNotFound(call.id)) : undefined;
+  const upstream = await context.peers?.find(found.address, found.boot);
+  if (upstream === undefined) return refuse(call, 'SESSION', sessionNotFound(call.id));
+  call.peer = { upstream, address: found.address };
+  return undefined;
 }
 
 function callerRate(call: Call): Answer | undefined {

@@ -27,6 +27,11 @@ export class Draining {
     return this.#state !== 'serving';
   }
 
+  /** Whether everything that was running has ended: what comes now would be cut off. */
+  get over(): boolean {
+    return this.#state === 'drained';
+  }
+
   /** Calls that are running now. */
   get calls(): number {
     return this.#calls;

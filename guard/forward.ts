@@ -1,5 +1,5 @@
 import type { Answer } from './answers.ts';
-import { rpcError } from './answers.ts';
+import { rpcError, sessionNotFound } from './answers.ts';
 import type { Call } from './call.ts';
 import { field, requestHeaders } from './headers.ts';
 import { forwardedIdentity } from './identity.ts';
@@ -50,7 +50,7 @@ export function forward(call: Call): void {
 }
 
 /** Gives a request of another pod's session to the guard there, which decides, counts and records it. */
-export function handOver(call: Call, peer: Upstream): void {
+export function handOver(call: Call, peer: NonNullable<Call['peer']>): void {
   const { rawHeaders } = call.request;
   const headers: string[] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
@@ -66,12 +66,17 @@ export function handOver(call: Call, peer: Upstream): void {
       judgeBody: false,
       judge: () => PASS,
       head: () => new Map(),
-      failure: (failure) => upstreamAnswer(call, failure),
+      // The pod is gone, and the session with it: the client begins anew. A call that the pod may have begun is told as what it is.
+      failure: (failure) => {
+        call.context.peers?.forget(peer.address);
+        if (failure.unseen === true) return sessionNotFound(call.id);
+        return rpcError(failure.status, call.id, failure.status, `The pod of this session failed: ${failure.cause}`);
+      },
     },
     () => undefined,
   );
   const request = { method: httpMethod(call), query: '', headers: [...headers, HOP_HEADER, '1'], body: call.body, caller: '' };
-  send(call, relay, peer, request);
+  send(call, relay, peer.upstream, request);
   call.response.once('close', () => relay.disconnected(call.message === undefined || call.era === 'modern'));
 }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { Server as SocketServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { clientMethod } from '../mcp/policy/method.ts';
 import { Limiter } from '../mcp/policy/limiter.ts';
 import { adminPort } from './admin.ts';
@@ -125,6 +126,9 @@ export class Guard {
   async stop(): Promise<void> {
     this.drain();
     await this.#context.draining.drained();
+    // Siblings and load balancers hold idle connections: one that is closed while a request is on its way to it loses that request. Until
+    // they have let go of them, everything is refused in words instead, each time with `Connection: close`.
+    await delay(this.#settings.farewell);
     this.#context.inventory.stop();
     this.#enforcements.stop();
     clearTimeout(this.#expiry);
@@ -132,8 +136,10 @@ export class Guard {
     const closing = this.#servers.map(async (server) => {
       const closed = once(server, 'close');
       server.close();
-      server.closeAllConnections();
+      // Requests that are on their way still get their answer.
+      const patience = setTimeout(() => server.closeAllConnections(), PATIENCE);
       await closed;
+      clearTimeout(patience);
     });
     this.#control?.close();
     await Promise.all(closing);
@@ -263,6 +269,8 @@ export class Guard {
 
 const HTTP_METHODS = new Set(['GET', 'POST', 'DELETE', 'response']);
 const NO_LIMITS = { rates: [], concurrency: {}, shadow: { rates: [], concurrency: {} } };
+/** How long answers that are on their way at the very end may take, milliseconds. */
+const PATIENCE = 500;
 /** What a timer of Node can wait, milliseconds. */
 const MAXIMUM_TIMER = 2 ** 31 - 1;
 

@@ -1,15 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Bundle } from '../mcp/policy/bundle.ts';
 import { bundle } from './testing/bundle.ts';
-import type { ServedSdk } from './testing/everything/legacy.ts';
-import { serveLegacy } from './testing/everything/legacy.ts';
-import type { RunningGuard } from './testing/running.ts';
+import type { Pod } from './testing/pods.ts';
+import { balanced, startPod, startPods } from './testing/pods.ts';
 import { eventually, runGuard } from './testing/running.ts';
 import { rpcMethod, scriptedServer, tool } from './testing/scripted.ts';
 
@@ -20,60 +16,10 @@ afterEach(async () => {
   for (const stop of stopping.splice(0).toReversed()) await stop();
 });
 
-const KEY = randomBytes(32);
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-interface Pod {
-  readonly address: string;
-  readonly url: string;
-  readonly guard: RunningGuard;
-  readonly server: ServedSdk;
-}
-
-/** A pod: on the loopback every address of 127/8 is another machine. */
-async function pod(index: number, port: number, rules: Bundle = bundle()): Promise<Pod> {
-  const address = `127.0.0.${index}`;
-  const server = await serveLegacy();
-  const flags = ['--address', address, '--data-port', String(port), '--pod-address', address, '--drain-seconds', '2'];
-  const guard = await runGuard({
-    upstream: server.url,
-    bundle: rules,
-    sealingKey: KEY,
-    flags,
-    apiKeys: { one: 'key-one', two: 'key-two' },
-  });
-  return { address, url: `http://${address}:${port}/mcp`, guard, server };
-}
-
 async function pods(count: number, rules?: Bundle): Promise<Pod[]> {
-  const port = await freePort();
-  const made: Pod[] = [];
-  for (let index = 1; index <= count; index += 1) {
-    const each = await pod(index, port, rules);
-    stopping.push(each.server.stop, each.guard.stop);
-    made.push(each);
-  }
+  const made = await startPods(count, rules);
+  for (const each of made) stopping.push(each.server.stop, each.guard.stop);
   return made;
-}
-
-/** A load balancer: every request goes to the next pod. */
-function balanced(members: () => readonly Pod[]): typeof fetch {
-  let turn = 0;
-  return (_input, init) => {
-    const all = members();
-    const member = all[turn % all.length];
-    turn += 1;
-    return fetch(member?.url ?? '', init);
-  };
 }
 
 const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
@@ -118,56 +64,6 @@ describe('behind a load balancer that knows no sessions', () => {
     const recorded = members.map(({ guard }) => guard.audit().filter((record) => record['method'] === 'tools/call').length);
     expect(recorded.toSorted((a, b) => a - b)).toEqual([0, 0, 10]);
   });
-
-  test('two hundred sessions survive a rolling restart: a client that begins anew on 404 sees no error', async () => {
-    const port = await freePort();
-    let members: Pod[] = [];
-    for (const index of [1, 2, 3]) members.push(await pod(index, port));
-    stopping.push(async () => {
-      for (const { guard, server } of members) {
-        await guard.stop();
-        await server.stop();
-      }
-    });
-    const errors: string[] = [];
-    const state = { running: true, calls: 0 };
-    const send = balanced(() => members);
-    /** Begins anew where MCP asks for it, and goes to another pod where HTTP does: 503 with Retry-After, or no connection. */
-    const session = async (): Promise<void> => {
-      let id: string | undefined;
-      while (state.running) {
-        const body = id === undefined ? INITIALIZE : CALL;
-        const headers = { ...HEADERS, ...(id === undefined ? {} : { 'mcp-session-id': id }) };
-        const response = await send('', { method: 'POST', headers, body: JSON.stringify(body) }).catch(() => undefined);
-        const text = await response?.text().catch(() => undefined);
-        state.calls += response?.status === 200 && id !== undefined ? 1 : 0;
-        if (response?.status === 404) id = undefined;
-        else if (response?.status === 200 && text !== undefined && !text.includes('"error"'))
-          id ??= response.headers.get('mcp-session-id') ?? undefined;
-        else if (response !== undefined && response.status !== 503) errors.push(`${response.status} ${text}`);
-        await new Promise((resolve) => {
-          setTimeout(resolve, 20);
-        });
-      }
-    };
-    const sessions = Array.from({ length: 200 }, session);
-    const served = async (count: number): Promise<void> => {
-      const enough = state.calls + count;
-      await eventually(() => state.calls >= enough, `${count} more calls`, 20_000);
-    };
-    for (const index of [4, 5, 6]) {
-      await served(400);
-      members = [...members, await pod(index, port)];
-      const leaving = members[0];
-      members = members.slice(1);
-      await leaving?.guard.stop();
-      await leaving?.server.stop();
-    }
-    await served(400);
-    state.running = false;
-    await Promise.all(sessions);
-    expect(errors).toEqual([]);
-  }, 60_000);
 });
 
 describe('a session id', () => {
@@ -203,7 +99,7 @@ describe('a session id', () => {
     stopping.splice(stopping.indexOf(gone.guard.stop), 1);
     await gone.guard.stop();
     await eventually(async () => (await post(here.url, CALL, { 'mcp-session-id': id })).status === 404, 'the pod is missed');
-    const other = await pod(2, here.guard.ports.data);
+    const other = await startPod(2, here.guard.ports.data);
     stopping.push(other.server.stop, other.guard.stop);
     expect((await post(here.url, CALL, { 'mcp-session-id': id })).status).toBe(404);
     expect(other.guard.audit().filter((record) => record['method'] === 'tools/call')).toHaveLength(0);

@@ -40,6 +40,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'pod-address', default: '', help: 'Address under which sibling guards reach this one; empty: sessions are not handed over' },
   { name: 'control', default: '/run/mcp-fleet/guard.sock', help: 'Unix socket over which `drain` begins draining; empty: none' },
   { name: 'drain-seconds', default: '30', help: 'How long running calls may take once draining has begun' },
+  { name: 'farewell-seconds', default: '4', help: 'How long the ports stay open once drained: longer than peers keep idle connections' },
   { name: 'verification-interval', default: '300', help: 'Seconds between two listings of the inventory' },
   { name: 'verification-timeout', default: '5', help: 'Seconds that one request of the inventory may take' },
   {
@@ -65,6 +66,8 @@ export interface Settings {
   readonly control: string | undefined;
   /** Milliseconds. */
   readonly drain: number;
+  /** Milliseconds. */
+  readonly farewell: number;
   /** Milliseconds between two listings, and that one request may take. */
   readonly verification: { readonly interval: number; readonly timeout: number; readonly headers: string | undefined };
   /** Whether readiness waits for the server. */
@@ -113,6 +116,7 @@ export function settings(args: readonly string[], environment: Readonly<Record<s
     podAddress: optional('pod-address'),
     control: optional('control'),
     drain: number('drain-seconds', 0) * 1000,
+    farewell: number('farewell-seconds', 0) * 1000,
     verification: {
       interval: number('verification-interval', 1) * 1000,
       timeout: number('verification-timeout', 0.1) * 1000,

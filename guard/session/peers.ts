@@ -54,6 +54,11 @@ export class Peers {
     return this.#upstream(address);
   }
 
+  /** A request to this address failed: whoever answers there next must prove itself anew. */
+  forget(address: string): void {
+    for (const key of this.#proofs.keys()) if (key.startsWith(`${address} `)) this.#proofs.delete(key);
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#upstreams.values()].map((upstream) => upstream.close()));
   }

@@ -48,7 +48,7 @@ export async function runGuard(options: RunningOptions): Promise<RunningGuard> {
   };
   write(options.bundle ?? bundle());
   if (options.keys !== undefined) writeFileSync(join(directory, 'keys.json'), JSON.stringify(options.keys));
-  const flags = ['--upstream', options.upstream, '--bundle', file, '--address', '127.0.0.1', '--control', ''];
+  const flags = ['--upstream', options.upstream, '--bundle', file, '--address', '127.0.0.1', '--control', '', '--farewell-seconds', '0'];
   for (const port of ['data', 'admin', 'metrics']) flags.push(`--${port}-port`, '0');
   if (options.apiKeys !== undefined) flags.push('--api-keys', secret(directory, 'api-keys', options.apiKeys));
   if (options.sealingKey !== undefined) flags.push('--sealing-keys', secret(directory, 'sealing', { current: options.sealingKey }));

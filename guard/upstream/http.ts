@@ -124,13 +124,15 @@ function failure(error: Error): UpstreamFailure {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
   switch (code) {
     case 'ECONNREFUSED':
-      return { status: 502, cause: 'the server refused the connection' };
+      return { status: 502, cause: 'the server refused the connection', unseen: true };
     case 'UND_ERR_CONNECT_TIMEOUT':
     case 'ETIMEDOUT':
-      return { status: 504, cause: 'the server did not accept the connection in time' };
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return { status: 504, cause: 'the server did not accept the connection in time', unseen: true };
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return { status: 502, cause: 'the name of the server could not be resolved' };
+      return { status: 502, cause: 'the name of the server could not be resolved', unseen: true };
     case 'UND_ERR_SOCKET':
     case 'ECONNRESET':
     case 'EPIPE':

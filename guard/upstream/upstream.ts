@@ -40,4 +40,6 @@ export interface Exchange {
 export interface UpstreamFailure {
   readonly status: 502 | 504;
   readonly cause: string;
+  /** True when no connection came about, so that the server cannot have seen the request. */
+  readonly unseen?: true;
 }
