@@ -161,8 +161,13 @@ describe('availability', () => {
     },
     'a server that no longer listens': {
       pods: [pod({ containerStatuses: [containerStatus({ state: { running: {} }, started: true })] })],
-      warnings: [warning('Unhealthy', 'Readiness probe failed: connection refused')],
+      warnings: [warning('Unhealthy', 'Readiness probe failed: dial tcp 10.1.2.3:8080: connect: connection refused')],
       expected: ['False', 'ServerNotAnswering', /does not accept connections on port 8080/],
+    },
+    "a readiness probe of the user's own, in the words of the kubelet": {
+      pods: [pod({ containerStatuses: [containerStatus({ state: { running: {} }, started: true })] })],
+      warnings: [warning('Unhealthy', 'Readiness probe failed: HTTP probe failed with statuscode: 404')],
+      expected: ['False', 'ServerNotAnswering', /readiness probe \(probes\.readiness\) fails: HTTP probe failed with statuscode: 404/],
     },
     'a quota, without the name of the pod': {
       deployment: live({

@@ -138,11 +138,19 @@ const notListening: Check = ({ pod, warnings, expected }) => {
 
 const notAnswering: Check = ({ pod, warnings, expected }) => {
   const server = statuses(pod).find(({ name }) => name === SERVER_CONTAINER);
-  const failed = about(pod, warnings, 'Unhealthy').some(({ message }) => message.startsWith('Readiness probe failed'));
-  return server?.state?.running !== undefined && server.started === true && !server.ready && failed
-    ? { reason: 'ServerNotAnswering', message: `The container runs, but does not accept connections on port ${expected.port} any more` }
-    : undefined;
+  const failure = about(pod, warnings, 'Unhealthy').find(({ message }) => message.startsWith(READINESS_FAILED));
+  if (server?.state?.running === undefined || server.started !== true || server.ready || failure === undefined) return undefined;
+  const cause = oneLine(failure.message.slice(READINESS_FAILED.length));
+  return {
+    reason: 'ServerNotAnswering',
+    // The probe of the operator's own opens a connection; another one is the user's, who knows what it means.
+    message: /^dial tcp/.test(cause)
+      ? `The container runs, but does not accept connections on port ${expected.port} any more`
+      : `The container runs, but its readiness probe (probes.readiness) fails: ${cause}`,
+  };
 };
+
+const READINESS_FAILED = 'Readiness probe failed: ';
 
 /** In the order in which a pod comes to life; a later step cannot fail before an earlier one has passed. */
 const checks: readonly Check[] = [
