@@ -44,7 +44,7 @@ export default defineConfig({
           // They share one cluster and wait for it most of the time.
           maxWorkers: 4,
           sequence: { concurrent: true },
-          maxConcurrency: 6,
+          maxConcurrency: 10,
         },
       },
     ],
