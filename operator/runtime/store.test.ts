@@ -132,6 +132,18 @@ describe('ObjectStore', () => {
       expect(store.get('ns/a')?.metadata.resourceVersion).toBe('7');
     });
 
+    it('does not revive by a late answer what the watch has shown and taken away since', () => {
+      const { store, seen } = open();
+      store.set(thing('a', 5));
+      store.delete(thing('a', 6));
+      store.written(thing('a', 5));
+      expect(store.has('ns/a')).toBe(false);
+      expect(seen).toEqual(['ns/a -→5', 'ns/a 5→-']);
+      store.replace(all(), '3');
+      store.written(thing('a', 4));
+      expect(store.has('ns/a'), 'after versions started anew').toBe(true);
+    });
+
     it('does not revive what it removed, but takes a successor of the name', () => {
       const { store } = open();
       store.set(thing('a', 1));

@@ -80,6 +80,8 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   readonly #indexes = new Map<string, Map<string, Set<Key>>>();
   readonly #listeners = new Set<Listener<T>>();
   readonly #servedListeners = new Set<(served: boolean) => void>();
+  /** Up to which version the watch, of each namespace where there are several, has brought everything. */
+  readonly #seen = new Map<string | undefined, string>();
   /** Own writes that the watch has not brought yet. */
   readonly #pending = new Map<Key, Pending>();
   readonly #onListenerError: (error: unknown) => void;
@@ -170,6 +172,8 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
     const resourceVersion = object.metadata.resourceVersion ?? '';
     const known = this.#objects.get(key);
     if (known !== undefined && !isNewer(resourceVersion, known.metadata.resourceVersion)) return;
+    // An answer that was overtaken by the watch: what is not here any more was deleted since.
+    if (!isNewer(resourceVersion, this.#seen.get(this.#partOf(object.metadata.namespace)))) return;
     this.#pending.set(key, { resourceVersion, removed: undefined, since: this.#now() });
     this.#put(key, object, { initial: false, written: true });
   }
@@ -184,6 +188,7 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   /** An object as the watch or a list brought it. */
   set(object: T, initial = false): void {
     const key = keyOf(object.metadata);
+    this.#brought(object);
     if (this.#overtaken(key, object)) return;
     this.#put(key, object, { initial, written: false });
   }
@@ -191,6 +196,7 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   /** An object that the watch says is gone. */
   delete(object: T): void {
     const key = keyOf(object.metadata);
+    this.#brought(object);
     if (this.#overtaken(key, object, true)) return;
     const known = this.#objects.get(key);
     if (known !== undefined) this.#drop(key, known, false);
@@ -200,6 +206,8 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   replace(objects: ReadonlyMap<Key, T>, resourceVersion: string, namespace?: string): void {
     const initial = !this.#syncedParts.has(namespace);
     this.progress(resourceVersion);
+    // Not the larger one: versions start anew when etcd was restored.
+    this.#seen.set(namespace, resourceVersion);
     for (const [key, known] of this.#objects) {
       if (objects.has(key) || (namespace !== undefined && known.metadata.namespace !== namespace)) continue;
       if (!this.#pending.has(key)) this.#drop(key, known, false);
@@ -230,6 +238,15 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
     if (this.#served === served) return;
     this.#served = served;
     for (const listener of this.#servedListeners) this.#guard(() => listener(served));
+  }
+
+  #partOf(namespace: string | undefined): string | undefined {
+    return this.#parts === 1 ? undefined : namespace;
+  }
+
+  #brought({ metadata: { namespace, resourceVersion = '' } }: T): void {
+    const part = this.#partOf(namespace);
+    if (isNewer(resourceVersion, this.#seen.get(part))) this.#seen.set(part, resourceVersion);
   }
 
   /** Whether an event is older than what we wrote since. */
