@@ -13,7 +13,7 @@ interface Fengari {
   };
   readonly lauxlib: { luaL_newstate(): object; luaL_dostring(state: object, source: Uint8Array): number };
   readonly lualib: { luaL_openlibs(state: object): void };
-  to_luastring(text: string): Uint8Array;
+  to_luastring(this: void, text: string): Uint8Array;
 }
 
 interface HealthTests {

@@ -21,6 +21,16 @@ const EXPECTATIONS: Readonly<Record<string, (namespace: string) => Expectation>>
   'configured.yaml': (namespace) => ({ server: 'configured', ...listsPods(namespace, /configured-\S+ +1\/1/) }),
   'autoscaled.yaml': (namespace) => ({ server: 'autoscaled', ...listsPods(namespace, /autoscaled-\S+[^]*\n[^]*autoscaled-/) }),
   'exposed.yaml': () => ({ server: 'exposed', tool: 'echo', call: { args: { message: 'hello' }, answer: /Echo: hello/ } }),
+  'with-secrets.yaml': () => ({
+    server: 'with-secrets',
+    tool: 'get-env',
+    call: { args: {}, answer: /(?=[^]*TICKETS_TOKEN\W+not-a-real-token)(?=[^]*TICKETS_REGION\W+eu-central)/ },
+  }),
+  'private-network.yaml': () => ({
+    server: 'private-network',
+    tool: 'echo',
+    call: { args: { message: 'hello' }, answer: /Echo: hello/ },
+  }),
 };
 
 function listsPods(namespace: string, answer: RegExp): Pick<Expectation, 'tool' | 'call'> {

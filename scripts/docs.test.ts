@@ -1,0 +1,99 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import {
+  AcceptedReason,
+  AvailableReason,
+  ExposedReason,
+  PolicyAppliedReason,
+  ReadyReason,
+  ReconcilingReason,
+  StalledReason,
+  VerifiedReason,
+} from '../api/conditions.ts';
+import { mergeKeys } from '../operator/controllers/mcpserver/podtemplate.ts';
+import { help } from '../operator/settings.ts';
+import { anchors, codeBlocks, firstCells, links, type Page, pages } from './docs.ts';
+import { ROOT } from './sources.ts';
+
+const all = await pages();
+const byPath = new Map(all.map((each) => [each.path, each]));
+
+function page(path: string): Page {
+  const found = byPath.get(path);
+  if (found === undefined) throw new Error(`${path} is gone`);
+  return found;
+}
+
+describe('links', () => {
+  test.each(all.map((each) => [each.path, each] as const))('%s leads somewhere', (path, from) => {
+    const broken = links(from).filter(({ file, anchor }) => {
+      const target = file === '' ? path : join(dirname(path), file).replace(/\/$/, '');
+      if (!existsSync(join(ROOT, target))) return true;
+      const to = byPath.get(target);
+      return anchor !== undefined && to !== undefined && !anchors(to).has(anchor) && !to.text.includes(`<a id="${anchor}">`);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  test('every page is reached from the index', () => {
+    const seen = new Set(['docs/README.md']);
+    for (const path of seen) {
+      const from = byPath.get(path);
+      if (from === undefined) continue;
+      for (const { file } of links(from)) if (file !== '') seen.add(join(dirname(path), file));
+    }
+    expect(all.map(({ path }) => path).filter((path) => path.startsWith('docs/') && !seen.has(path))).toEqual([]);
+  });
+});
+
+describe('docs/how-to/troubleshooting.md', () => {
+  const { text } = page('docs/how-to/troubleshooting.md');
+  const reasons = new Set(
+    [
+      ReadyReason,
+      AcceptedReason,
+      AvailableReason,
+      VerifiedReason,
+      PolicyAppliedReason,
+      ExposedReason,
+      ReconcilingReason,
+      StalledReason,
+    ].flatMap((table) => Object.values(table)),
+  );
+  const entries = [...text.matchAll(/^### (\w+)\n([\s\S]*?)(?=^##|$(?![\s\S]))/gm)].map(({ 1: reason = '', 2: body = '' }) => ({
+    reason,
+    body,
+  }));
+  const harmless = firstCells(text.slice(text.indexOf('\n## Nothing to do\n')));
+
+  test('has every reason of api/conditions.ts, once', () => {
+    expect([...entries.map(({ reason }) => reason), ...harmless].toSorted()).toEqual([...reasons].toSorted());
+  });
+
+  test.each(entries.map(({ reason, body }) => [reason, body]))('%s has a command that shows more', (_, body) => {
+    expect(codeBlocks({ path: '', text: body ?? '' }).map(({ language }) => language)).toContain('sh');
+  });
+});
+
+test('docs/install.md has every flag in its own words', () => {
+  const { text } = page('docs/install.md');
+  const flags = [...help().matchAll(/^ {2}(--[a-z-]+) +(\S.*)$/gm)].map(({ 1: flag, 2: words }) => `| \`${flag}\` | ${words} |`);
+  expect(flags.length).toBeGreaterThan(15);
+  expect([...text.matchAll(/^\| `--.*$/gm)].map(({ 0: row }) => row)).toEqual(flags);
+});
+
+test('docs/pod-template.md has every merge key', () => {
+  const rows = Object.entries(mergeKeys).map(([list, key]) => `| \`${list.replace('.*', '[*]')}\` | \`${key}\` |`);
+  expect([...page('docs/pod-template.md').text.matchAll(/^\| `spec\..*$/gm)].map(({ 0: row }) => row)).toEqual(rows);
+});
+
+test('docs/decisions/README.md lists every decision by its title', async () => {
+  const files = (await readdir(join(ROOT, 'docs/decisions'))).filter((file) => /^\d/.test(file)).toSorted();
+  const expected = files.map((file) => {
+    const title = page(`docs/decisions/${file}`).text.split('\n', 1)[0] ?? '';
+    return title.replace(/^# (\d+)\. /, `- [$1](${file}) `);
+  });
+  expect([...page('docs/decisions/README.md').text.matchAll(/^- \[\d.*$/gm)].map(({ 0: row }) => row)).toEqual(expected);
+});
