@@ -36,6 +36,8 @@ export class HttpUpstream implements Upstream {
       bodyTimeout: 0,
       // Shorter than the 5 s after which Node and uvicorn close an idle connection, so that none is written to while it closes.
       keepAliveTimeout: 3_000,
+      // Whatever the server says of itself: siblings that leave wait no longer than this for connections to be let go.
+      keepAliveMaxTimeout: 3_000,
       connect: { timeout: options.connectTimeout ?? 5_000, ...(options.ca === undefined ? {} : { ca: options.ca }) },
     });
   }
