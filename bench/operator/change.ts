@@ -66,7 +66,8 @@ export async function change(recording: Recording): Promise<void> {
   }));
   await measure('edited Service → back', async (index) => {
     const wrong = { spec: { ports: [{ name: 'mcp', port: 80, protocol: 'TCP', targetPort: 1 }] } };
-    const isRight = (seen: Seen): boolean => !JSON.stringify(seen.object.spec).includes('"targetPort":1,') && !JSON.stringify(seen.object.spec).includes('"targetPort":1}');
+    const isRight = (seen: Seen): boolean =>
+      !JSON.stringify(seen.object.spec).includes('"targetPort":1,') && !JSON.stringify(seen.object.spec).includes('"targetPort":1}');
     let edited = false;
     const effect = services.next((seen) => {
       if (!named(nameOf(index), 'MODIFIED')(seen)) return false;

@@ -14,6 +14,9 @@ export interface FleetOptions {
   readonly restSeconds: number;
 }
 
+/** Every server has a Service, and the usual /24 of the test clusters ends at 254. */
+const CONTROL_PLANE = { controlPlaneOnly: true, audit: true, apiServerFlags: ['--service-cluster-ip-range=198.19.0.0/16'] } as const;
+
 const MEMORY_BAR = new Map([
   [1000, 160],
   [5000, 300],
@@ -22,7 +25,7 @@ const MEMORY_BAR = new Map([
 /** A fleet from nothing to rest, and the same children applied by the trivial client to an API server of the same kind. */
 export async function fleet(recording: Recording, { servers, restSeconds }: FleetOptions): Promise<void> {
   const of = (name: string): string => `${servers} servers: ${name}`;
-  await using cluster = await startCluster({ name: 'bench', controlPlaneOnly: true, audit: true });
+  await using cluster = await startCluster({ name: 'bench', ...CONTROL_PLANE });
   await using client = new PooledClient(cluster);
   if (cluster.auditLogPath === undefined) throw new Error('the cluster keeps no audit log');
   const audit = new AuditTail(cluster.auditLogPath);
@@ -169,7 +172,7 @@ function span(events: readonly AuditEvent[]): number {
 }
 
 async function rawRate(objects: readonly { readonly path: string; readonly object: unknown }[]): Promise<number> {
-  await using cluster = await startCluster({ name: 'bench-raw', controlPlaneOnly: true, audit: true });
+  await using cluster = await startCluster({ name: 'bench-raw', ...CONTROL_PLANE });
   await using client = new PooledClient(cluster);
   await client.apply(`/api/v1/namespaces/${NAMESPACE}`, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
   return client.applyAll(objects, 'mcp-fleet-operator');
