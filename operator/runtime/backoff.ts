@@ -17,9 +17,10 @@ export class Backoff {
     this.#options = options;
   }
 
-  next(): number {
+  /** @param ceiling a lower cap, for this delay alone */
+  next(ceiling = Number.POSITIVE_INFINITY): number {
     const { base, cap, jitter, random = Math.random } = this.#options;
-    const delay = Math.min(base * 2 ** this.#failures, cap);
+    const delay = Math.min(base * 2 ** this.#failures, cap, ceiling);
     this.#failures += 1;
     return delay * (1 + jitter * random());
   }

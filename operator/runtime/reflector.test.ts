@@ -167,9 +167,15 @@ describe('Reflector', () => {
   });
 
   it('backs off from 0.8 s to 30 s while nothing works, and never gives up', async () => {
-    server.scripts.push(...Array.from({ length: 9 }, () => reset));
+    server.scripts.push(...Array.from({ length: 9 }, () => answer(500, status(500, 'InternalError', 'no'))));
     await run(10);
     expect(waits).toEqual([800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000, 30_000]);
+  });
+
+  it('asks a server that does not answer at all more often, so that an outage ends for all caches at once', async () => {
+    server.scripts.push(...Array.from({ length: 4 }, () => reset));
+    await run(5);
+    expect(waits).toEqual([800, 1600, 3000, 3000]);
   });
 
   it('begins its backoff anew after two quiet minutes', async () => {
