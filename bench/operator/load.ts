@@ -50,7 +50,9 @@ export class PooledClient implements AsyncDisposable {
     const worker = async (): Promise<void> => {
       for (let one = objects[next++]; one !== undefined; one = objects[next++]) await this.apply(one.path, one.object, manager);
     };
-    await Promise.all(Array.from({ length: CONNECTIONS }, worker));
+    // All of them end before the first failure is told: the pool is destroyed right after.
+    const settled = await Promise.allSettled(Array.from({ length: CONNECTIONS }, worker));
+    for (const one of settled) if (one.status === 'rejected') throw one.reason;
     return objects.length / ((performance.now() - started) / 1000);
   }
 
