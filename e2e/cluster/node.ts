@@ -1,4 +1,4 @@
-import { createReadStream, existsSync, readlinkSync } from 'node:fs';
+import { createReadStream, existsSync, readlinkSync, realpathSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -50,7 +50,8 @@ export function nodeProcess(
 /** Whether the first process of a node has made its mounts. */
 export function nodeIsSetUp(pid: number, pause: string): boolean {
   try {
-    return readlinkSync(`/proc/${pid}/exe`) === pause;
+    // The kernel names the file itself; the cache may be a link to another disk.
+    return readlinkSync(`/proc/${pid}/exe`) === realpathSync(pause);
   } catch {
     return false;
   }
