@@ -1,9 +1,10 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cacheDirectory } from '../e2e/cache.ts';
 import { BASE_IMAGE, baseImage } from '../e2e/images/node.ts';
+import { lock } from '../e2e/lock.ts';
 import { requirePackage } from './prerequisites.ts';
 import { IMAGE_REPOSITORY } from './programs.ts';
 import { ROOT } from './sources.ts';
@@ -15,6 +16,8 @@ import { ROOT } from './sources.ts';
  * on a base made from the pinned Node, without a daemon and without the network.
  */
 const ARCHIVE = join(ROOT, 'dist/image.tar');
+/** Becomes the archive when it is complete, so that whoever reads the last one meanwhile reads all of it. */
+const UNFINISHED = `${ARCHIVE}.unfinished`;
 
 const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 const reference = `${IMAGE_REPOSITORY}:${version}`;
@@ -25,10 +28,13 @@ const revision = await promisify(execFile)('git', ['rev-parse', 'HEAD'], { cwd: 
 const buildArguments = ['--build-arg', `VERSION=${version}`, '--build-arg', `REVISION=${revision}`];
 
 try {
+  // The bundles, the archive and buildah's store are the same for all runs: of two at a time one waits.
+  await using _ = await lock('image', (holder) => process.stdout.write(`waiting for process ${holder}, which builds the image\n`));
   await run('node', ['scripts/bundle.ts']);
   await mkdir(join(ROOT, 'dist'), { recursive: true });
-  await rm(ARCHIVE, { force: true });
+  await rm(UNFINISHED, { force: true });
   await ((await dockerRuns()) ? withDocker() : withBuildah());
+  await rename(UNFINISHED, ARCHIVE);
   process.stdout.write(`${reference} is in dist/image.tar\n`);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
@@ -37,7 +43,7 @@ try {
 
 async function withDocker(): Promise<void> {
   await run('docker', ['build', '--quiet', '--tag', reference, ...buildArguments, '.']);
-  await run('docker', ['save', '--output', ARCHIVE, reference]);
+  await run('docker', ['save', '--output', UNFINISHED, reference]);
 }
 
 async function withBuildah(): Promise<void> {
@@ -49,7 +55,7 @@ async function withBuildah(): Promise<void> {
   await run('buildah', [...buildah, 'pull', '--quiet', `docker-archive:${base}`]);
   const build = ['--isolation', 'chroot', '--format', 'docker', '--pull-never', '--timestamp', '0', '--tag', reference];
   await run('buildah', [...buildah, 'bud', '--quiet', ...build, '--build-arg', `BASE_IMAGE=${BASE_IMAGE}`, ...buildArguments, '.']);
-  await run('buildah', [...buildah, 'push', '--quiet', reference, `docker-archive:${ARCHIVE}:${reference}`]);
+  await run('buildah', [...buildah, 'push', '--quiet', reference, `docker-archive:${UNFINISHED}:${reference}`]);
   await run('buildah', [...buildah, 'rmi', '--prune', '--force']);
 }
 
