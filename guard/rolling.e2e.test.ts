@@ -34,7 +34,7 @@ test('two hundred sessions survive a rolling restart: a client that begins anew 
         id ??= response.headers.get('mcp-session-id') ?? undefined;
       else if (response !== undefined && response.status !== 503) errors.push(`${response.status} ${text}`);
       await new Promise((resolve) => {
-        setTimeout(resolve, 20);
+        setTimeout(resolve, 500);
       });
     }
   };

@@ -34,6 +34,7 @@ export interface PeerOptions {
 export class Peers {
   readonly #options: PeerOptions;
   readonly #proofs = new Map<string, number>();
+  readonly #asking = new Map<string, Promise<boolean>>();
   readonly #upstreams = new Map<string, HttpUpstream>();
 
   constructor(options: PeerOptions) {
@@ -43,14 +44,7 @@ export class Peers {
   /** The sibling at an address, or `undefined` when it is not the one that is meant. */
   async find(address: string, boot: string): Promise<HttpUpstream | undefined> {
     const key = `${address} ${boot}`;
-    if ((this.#proofs.get(key) ?? 0) < this.#options.now()) {
-      if (!(await this.#prove(address, boot))) {
-        this.#proofs.delete(key);
-        return undefined;
-      }
-      if (this.#proofs.size > MAXIMUM_PEERS) this.#proofs.clear();
-      this.#proofs.set(key, this.#options.now() + PROOF_LIFETIME);
-    }
+    if ((this.#proofs.get(key) ?? 0) < this.#options.now() && !(await this.#proven(key, address, boot))) return undefined;
     return this.#upstream(address);
   }
 
@@ -61,6 +55,21 @@ export class Peers {
 
   async close(): Promise<void> {
     await Promise.all([...this.#upstreams.values()].map((upstream) => upstream.close()));
+  }
+
+  /** Asks once for all requests that wait for the same proof. */
+  #proven(key: string, address: string, boot: string): Promise<boolean> {
+    const asking = this.#asking.get(key);
+    if (asking !== undefined) return asking;
+    const asked = this.#prove(address, boot).then((proven) => {
+      this.#asking.delete(key);
+      if (this.#proofs.size > MAXIMUM_PEERS) this.#proofs.clear();
+      if (proven) this.#proofs.set(key, this.#options.now() + PROOF_LIFETIME);
+      else this.#proofs.delete(key);
+      return proven;
+    });
+    this.#asking.set(key, asked);
+    return asked;
   }
 
   async #prove(address: string, boot: string): Promise<boolean> {
