@@ -58,6 +58,8 @@ export interface WatchOptions extends Selection, CallOptions {
   readonly timeoutSeconds?: number;
   /** The server accepted the watch. */
   readonly onOpen?: () => void;
+  /** The server sends no bookmarks for this kind, so that silence is normal. */
+  readonly silent?: boolean | undefined;
 }
 
 export type WatchEvent<T> =
@@ -208,6 +210,7 @@ export class Client {
       accept: options.metadataOnly === true ? PARTIAL : 'application/json',
       signal: options.signal,
       onData: lines,
+      silent: options.silent,
       ...(options.onOpen !== undefined && { onOpen: options.onOpen }),
     });
   }

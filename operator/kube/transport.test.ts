@@ -166,6 +166,19 @@ describe('Transport', () => {
     await transport.close();
   });
 
+  it('waits through silence where there are no bookmarks', async () => {
+    const { client, transport } = open({ watchIdle: 100 });
+    server.scripts.push((response) => {
+      response.writeHead(200);
+      response.flushHeaders();
+      setTimeout(() => response.end(`${JSON.stringify({ type: 'ADDED', object })}\n`), 400);
+    });
+    const seen: string[] = [];
+    await client.watch(ConfigMaps, { silent: true }, ({ type }) => seen.push(type));
+    expect(seen).toEqual(['ADDED']);
+    await transport.close();
+  });
+
   it('cuts the stream into events wherever packets end', async () => {
     const line = `${JSON.stringify({ type: 'ADDED', object: { ...object, data: { text: 'Grüße 🚀\n' } } })}\n`;
     const bytes = Buffer.from(line + line);

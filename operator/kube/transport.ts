@@ -31,6 +31,8 @@ export interface StreamRequest {
   /** Called for every chunk, in order. */
   readonly onData: (chunk: Buffer) => void;
   readonly onOpen?: () => void;
+  /** Silence is normal: it does not mean that the connection is dead. */
+  readonly silent?: boolean | undefined;
 }
 
 /** One finished request, for metrics and audits. `code` is `<error>` where there was no answer, as client-go writes it. */
@@ -168,13 +170,13 @@ export class Transport {
   }
 
   /** Streams the answer of a watch to `onData`. Resolves at its clean end. */
-  async stream({ path, accept = 'application/json', signal, onData, onOpen }: StreamRequest): Promise<void> {
+  async stream({ path, accept = 'application/json', signal, onData, onOpen, silent = false }: StreamRequest): Promise<void> {
     const authorization = await this.#credentials.authorization();
     const started = performance.now();
     const failed: Buffer[] = [];
     const { status, retryAfter } = await this.#dispatch(
       this.#pools.watches,
-      { method: 'GET', path, accept, signal, bodyTimeout: this.#watchIdle },
+      { method: 'GET', path, accept, signal, bodyTimeout: silent ? 0 : this.#watchIdle },
       authorization,
       (chunk, code) => {
         if (code < 400) onData(chunk);

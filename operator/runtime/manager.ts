@@ -47,6 +47,8 @@ export interface WatchSettings<T extends KubeObject> {
   readonly indexes?: Readonly<Record<string, Index<T>>>;
   /** The kind may be missing, and may appear later. */
   readonly optional?: boolean;
+  /** The API server sends no bookmarks for the kind (events). */
+  readonly silent?: boolean;
 }
 
 /** Anything else that runs as long as the process. */

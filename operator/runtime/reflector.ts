@@ -17,6 +17,11 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly metadataOnly?: boolean | undefined;
   /** What is stored instead of the object, which it may change. Default: without `managedFields`. */
   readonly transform?: ((object: T) => T) | undefined;
+  /**
+   * The API server has no watch cache for the kind and so sends no bookmarks (events): silence does not mean that the connection is dead. One
+   * that is dead is found when the watch should have ended, after ten minutes at most.
+   */
+  readonly silent?: boolean | undefined;
   /** The kind may be missing: that counts as synced and empty, and is asked again every `absentInterval`. */
   readonly optional?: boolean | undefined;
   /** Milliseconds between questions for an optional kind that is missing. */
@@ -196,7 +201,7 @@ export class Reflector<T extends KubeObject> {
     signal: AbortSignal,
     onEvent: (event: WatchEvent<T>) => void,
   ): Promise<void> {
-    const { client, resource, namespace, labelSelector, fieldSelector, metadataOnly, observer } = this.#options;
+    const { client, resource, namespace, labelSelector, fieldSelector, metadataOnly, silent, observer } = this.#options;
     const timeoutSeconds = Math.round(MIN_WATCH_SECONDS * (1 + this.#clock.random()));
     const cut = new AbortController();
     const timer = setTimeout(
@@ -215,6 +220,7 @@ export class Reflector<T extends KubeObject> {
           fieldSelector,
           metadataOnly,
           timeoutSeconds,
+          silent,
           ...from,
           signal: cut.signal,
           onOpen: () => observer?.watching?.(),

@@ -21,7 +21,7 @@ import { address, exposure } from './exposure.ts';
 import { type ChildInput, type ChildSettings } from './input.ts';
 import { type Note, notes } from './notes.ts';
 import type { Reference } from './references.ts';
-import { refusal } from './refusal.ts';
+import { ownFailure, refusal } from './refusal.ts';
 import type { DigestDecision, ReferenceRollouts } from './rollouts.ts';
 import { noteText, status, toldNotes } from './status.ts';
 import { By, MCPServers, type Stores } from './stores.ts';
@@ -62,7 +62,10 @@ interface Gathered {
 /** What came of an attempt to bring the children about. */
 interface Attempt {
   readonly violation: Violation | undefined;
+  /** Rethrown after the report. */
   readonly error: unknown;
+  /** What status says of an error that is not the user's. */
+  readonly retrying: string | undefined;
   readonly after: number | undefined;
 }
 
@@ -72,6 +75,8 @@ const REFUSED_RETRY = 60_000;
 /** Brings about what an MCPServer asks for and reports what came of it. */
 export class MCPServerReconciler implements Reconciler {
   readonly #options: ReconcilerOptions;
+  /** How often in a row the children of a server could not be applied. */
+  readonly #failures = new Map<Key, number>();
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -111,7 +116,7 @@ export class MCPServerReconciler implements Reconciler {
   /** Without a guard nothing may serve what was meant to have one. In all other cases what runs goes on running as it last made sense. */
   async #refuse({ server }: Gathered, violation: Violation, signal: AbortSignal): Promise<Attempt> {
     if (violation.reason === 'GuardRequired') await this.#options.children.converge(ownerFrom(server), [], signal);
-    return { violation, error: undefined, after: undefined };
+    return { violation, error: undefined, retrying: undefined, after: undefined };
   }
 
   async #converge(gathered: Gathered, signal: AbortSignal): Promise<Attempt> {
@@ -127,9 +132,15 @@ export class MCPServerReconciler implements Reconciler {
       await owned.converge(ownerFrom(server), stages, signal);
     } catch (error) {
       const violation = refusal(error);
-      if (violation === undefined) throw error;
-      return { violation, error: error instanceof WaitingError ? error : undefined, after: REFUSED_RETRY };
+      if (violation !== undefined)
+        return { violation, error: error instanceof WaitingError ? error : undefined, retrying: undefined, after: REFUSED_RETRY };
+      const times = (this.#failures.get(key) ?? 0) + 1;
+      this.#failures.set(key, times);
+      const retrying = ownFailure(error, times);
+      if (retrying === undefined) throw error;
+      return { violation, error, retrying, after: undefined };
     }
+    this.#failures.delete(key);
     if (decision.restarts)
       this.#tell(
         server,
@@ -144,7 +155,7 @@ export class MCPServerReconciler implements Reconciler {
     }
     if (!reachesBeyondNamespace(server))
       await removeFinalizer(server, FINALIZER, { client, resource: MCPServers, store: stores.servers, signal });
-    return { violation: undefined, error: undefined, after: decision.after };
+    return { violation: undefined, error: undefined, retrying: undefined, after: decision.after };
   }
 
   async #digest({ server, key, references }: Gathered, signal: AbortSignal): Promise<DigestDecision> {
@@ -197,7 +208,7 @@ export class MCPServerReconciler implements Reconciler {
     if (damaged && verifier.result(key) === undefined) verifier.now(key);
   }
 
-  async #report(gathered: Gathered, { violation }: Attempt, signal: AbortSignal): Promise<void> {
+  async #report(gathered: Gathered, { violation, retrying }: Attempt, signal: AbortSignal): Promise<void> {
     const { stores, statuses, verifier, settings, now } = this.#options;
     const { key } = gathered;
     // The finalizer may have changed it; otherwise it is the same.
@@ -218,7 +229,7 @@ export class MCPServerReconciler implements Reconciler {
         hasHTTPRoutes: stores.httpRoutes.served,
       }),
       address: address(server, settings.clusterDomain),
-      retrying: undefined,
+      retrying,
       now: now(),
     });
     if (await statuses.write(server, next, signal)) this.#announce(server, remarks, next.conditions as readonly Condition[]);
@@ -252,6 +263,9 @@ export class MCPServerReconciler implements Reconciler {
     if (before?.status === 'False' && verified?.status === 'True') this.#tell(server, 'Normal', 'Verified', 'Verify', verified.message);
     if (before?.status === 'True' && verified?.status === 'False')
       this.#tell(server, 'Warning', 'VerificationFailed', 'Verify', `${verified.reason}: ${verified.message}`);
+    const retrying = conditionOf(conditions, 'Reconciling');
+    const wasRetrying = conditionOf(server.status?.conditions as readonly Condition[] | undefined, 'Reconciling')?.reason === 'Retrying';
+    if (retrying?.reason === 'Retrying' && !wasRetrying) this.#tell(server, 'Warning', 'ApplyFailed', 'Apply', retrying.message);
     const refused = conditionOf(conditions, 'Accepted');
     const wasRefused = conditionOf(server.status?.conditions as readonly Condition[] | undefined, 'Accepted')?.status === 'False';
     if (refused?.status === 'False' && !wasRefused) this.#tell(server, 'Warning', refused.reason, 'Reconcile', refused.message);
@@ -275,5 +289,6 @@ export class MCPServerReconciler implements Reconciler {
   #forget(key: Key): void {
     this.#options.verifier.forget(key);
     this.#options.rollouts.forget(key);
+    this.#failures.delete(key);
   }
 }

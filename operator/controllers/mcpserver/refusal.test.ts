@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { KubeError } from '../../kube/errors.ts';
 import { NameConflict } from '../../runtime/ownership.ts';
-import { refusal } from './refusal.ts';
+import { ownFailure, refusal } from './refusal.ts';
 
 describe('refusal', () => {
   const taken = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'x', namespace: 'a' } };
@@ -26,4 +26,16 @@ describe('refusal', () => {
   };
   for (const [name, [error, reason]] of Object.entries(cases))
     it(`${reason === undefined ? 'does not blame the spec for' : 'finds'} ${name}`, () => expect(refusal(error)?.reason).toBe(reason));
+});
+
+describe("a failure that is not the user's", () => {
+  const lacking = new KubeError('Forbidden', 'services "x" is forbidden: User "op" cannot patch resource "services"');
+  const full = new KubeError('InternalError', 'failed to allocate a serviceIP: range is full');
+
+  it('is told at once where a right is missing', () => expect(ownFailure(lacking, 1)).toMatch(/^The operator lacks a right: services "x"/));
+  it('is told of an API server that goes on failing', () => {
+    expect(ownFailure(full, 1)).toBeUndefined();
+    expect(ownFailure(full, 3)).toBe('The API server fails: failed to allocate a serviceIP: range is full');
+  });
+  it('is not told where it passes by itself', () => expect(ownFailure(new KubeError('Network', 'reset'), 9)).toBeUndefined());
 });

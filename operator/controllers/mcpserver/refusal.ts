@@ -27,6 +27,18 @@ export function refusal(error: unknown): Violation | undefined {
     : { reason: 'InvalidSpec', message: `This cluster forbids what this spec asks for: ${oneLine(error.message)}` };
 }
 
+/** How often in a row something must fail that may pass by itself, before people hear of it. */
+const PATIENCE = 3;
+
+/**
+ * What to tell of a failure that somebody else than the user must mend; `undefined` for what passes by itself. `times`: how often it happened in a
+ * row, this one included.
+ */
+export function ownFailure(error: unknown, times: number): string | undefined {
+  if (isKubeError(error, 'Forbidden') && lacksRight(error.message)) return `The operator lacks a right: ${oneLine(error.message)}`;
+  return isKubeError(error, 'InternalError') && times >= PATIENCE ? `The API server fails: ${oneLine(error.message)}` : undefined;
+}
+
 /** RBAC's own words about the operator; quotas, admission plugins and policies use others. */
 const lacksRight = (message: string): boolean => /is forbidden: User "[^"]*" cannot/.test(message);
 

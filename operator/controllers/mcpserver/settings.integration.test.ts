@@ -90,6 +90,44 @@ describe('with rotation of Secrets', () => {
   });
 });
 
+describe('without a right', () => {
+  it('says which one, and goes on when it is there', { timeout: 90_000 }, async () => {
+    const namespace = await world.namespace('powerless');
+    const role = JSON.parse(await world.kubectl(['get', 'clusterrole', 'mcp-fleet-operator', '-o', 'json'])) as {
+      rules: { resources?: string[] }[];
+    };
+    const withRules = (rules: object[]) =>
+      world.kubectl(['patch', 'clusterrole', 'mcp-fleet-operator', '--type=merge', '-p', JSON.stringify({ rules })]);
+    const operator = await world.operator();
+    try {
+      await withRules(role.rules.filter(({ resources }) => !resources?.includes('poddisruptionbudgets')));
+      const asked = [
+        'auth',
+        'can-i',
+        'patch',
+        'poddisruptionbudgets',
+        '--as=system:serviceaccount:mcp-fleet-system:mcp-fleet-operator',
+        '-n',
+        namespace,
+      ];
+      // It answers no by its exit code.
+      await until(() => expect(world.kubectl(asked)).rejects.toThrow());
+      await world.server(namespace, 'two', { replicas: 2 });
+      await until(async () =>
+        expect(await world.condition(namespace, 'two', 'Reconciling')).toMatchObject({
+          reason: 'Retrying',
+          message: expect.stringContaining('The operator lacks a right: poddisruptionbudgets'),
+        }),
+      );
+      await withRules(role.rules);
+      await until(() => world.ready(namespace, 'two'), 60_000);
+    } finally {
+      await withRules(role.rules);
+      await operator.stop();
+    }
+  });
+});
+
 describe('in named namespaces', () => {
   it('works there alone', async () => {
     for (const namespace of ['inside', 'outside']) await world.namespace(namespace);

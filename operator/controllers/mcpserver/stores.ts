@@ -80,7 +80,12 @@ export function watchStores(manager: Pick<Manager, 'watch'>, { secretRotation, c
     httpRoutes: watch(HTTPRoutes, { ...owned, optional: true }),
     podMonitors: watch(PodMonitors, { ...owned, optional: true }),
     pods: watch(Pods, { labelSelector: Label.Server, transform: slimPod, indexes: { [By.Server]: serverOfPod } }),
-    warnings: watch(Events, { fieldSelector: 'type=Warning,regarding.kind=Pod', transform: slimEvent, indexes: { [By.Pod]: podOfEvent } }),
+    warnings: watch(Events, {
+      fieldSelector: 'type=Warning,regarding.kind=Pod',
+      silent: true,
+      transform: slimEvent,
+      indexes: { [By.Pod]: podOfEvent },
+    }),
     existing: {
       ConfigMap: watch<KubeObject>(ConfigMaps, metadata),
       PersistentVolumeClaim: watch<KubeObject>(PersistentVolumeClaims, metadata),
