@@ -115,6 +115,23 @@ describe('pages show manifests that are true', () => {
   });
 });
 
+/** An expression of Flux sees the members of an object, one of an admission policy the object: the language is the same. */
+test('healthCheckExprs of docs/how-to/gitops.md are expressions that an API server compiles', async () => {
+  const expressions = shown.flatMap(({ manifest }) => (manifest.spec?.['healthCheckExprs'] ?? []) as readonly Record<string, string>[]);
+  const validations = expressions
+    .flatMap(({ inProgress = '', failed = '', current = '' }) => [inProgress, failed, current])
+    .map((expression) => ({ expression: expression.replaceAll(/\b(status|metadata)\./g, 'object.$1.') }));
+  expect(validations).toHaveLength(3);
+  const rule = { apiGroups: ['mcp-fleet.dev'], apiVersions: ['*'], operations: ['CREATE'], resources: ['mcpservers'] };
+  const policy = {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicy',
+    metadata: { name: 'flux' },
+    spec: { matchConstraints: { resourceRules: [rule] }, validations },
+  };
+  await world.kubectl([...strictly, '--dry-run=server', '-f', '-'], JSON.stringify(policy));
+});
+
 describe('overlays of docs/install.md', () => {
   const kustomizations = blocks.filter(({ page, text }) => page === 'docs/install.md' && text.includes('kind: Kustomization'));
   const others = blocks.filter(({ page, text }) => page === 'docs/install.md' && !text.includes('kind: Kustomization'));
