@@ -1,0 +1,283 @@
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { MCPServerSpecInput } from '../../api/mcpserver.ts';
+import { ConfigMaps, namespaced, Secrets, type Untyped } from '../../operator/kube/resources.ts';
+import { AuditMark, isOperatorWrite, said } from '../audit.ts';
+import { type BehaviourChange, faulty, Fleet, MCPServers } from '../fleet.ts';
+import { History } from '../history.ts';
+import { type Kubectl, kubectlFor } from '../kubectl.ts';
+
+/** How a server is broken, what its status says then, and what mends it. */
+interface Breakage {
+  readonly spec: MCPServerSpecInput;
+  /** The condition that is not True; `Ready` repeats it. */
+  readonly condition: 'Accepted' | 'Available' | 'Verified';
+  readonly reason: string;
+  /** Everything that a stranger needs to mend it. */
+  readonly says: readonly RegExp[];
+  /** How long the status may take to say so, in seconds. */
+  readonly within?: number;
+  readonly mend: (namespace: string, name: string) => Promise<unknown>;
+}
+
+/** Long enough for a machine that is busy with many pods. */
+const verification = { interval: '10s', timeout: '5s' };
+/** A server that works but for what is changed in its spec. */
+const spec = (more: Partial<MCPServerSpecInput> = {}, ...args: readonly string[]): MCPServerSpecInput =>
+  faulty(args, { verification, ...more });
+
+const apply = (mended: MCPServerSpecInput) => (namespace: string, name: string) => fleet.apply(namespace, name, mended);
+const behave = (change: BehaviourChange) => (namespace: string, name: string) => fleet.behave(namespace, name, change);
+const createConfigMap = (name: string, data: Readonly<Record<string, string>>) => (namespace: string) =>
+  fleet.client.create(ConfigMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data });
+const createSecret = (name: string, stringData: Readonly<Record<string, string>>) => (namespace: string) =>
+  fleet.client.create(Secrets, { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData });
+const fromSecret = (name: string, key: string) => [{ name: 'TOKEN', valueFrom: { secretKeyRef: { name, key } } }];
+const fromConfigMap = (name: string, key: string) => [{ name: 'REGION', valueFrom: { configMapKeyRef: { name, key } } }];
+
+/** Servers that run and answer wrongly, by the mode of the failing server. */
+const misbehaving = (mode: string, reason: string, ...says: readonly RegExp[]): Breakage => ({
+  spec: spec({}, '--mode', mode),
+  condition: 'Verified',
+  reason,
+  says,
+  mend: behave({ mode: 'Healthy' }),
+});
+
+const breakages: Readonly<Record<string, Breakage>> = {
+  'a missing Secret in env': {
+    spec: spec({ env: fromSecret('github', 'token') }),
+    condition: 'Available',
+    reason: 'CreateContainerFailed',
+    says: [/secret "github" not found/],
+    mend: createSecret('github', { token: 't' }),
+  },
+  'a missing Secret in mounts': {
+    spec: spec({ mounts: [{ mountPath: '/etc/tls', secret: { secretName: 'tls' } }] }),
+    condition: 'Available',
+    reason: 'MountFailed',
+    says: [/volume cannot be mounted/, /secret "tls" not found/],
+    mend: createSecret('tls', { key: 'k' }),
+  },
+  'a missing ConfigMap': {
+    spec: spec({ env: fromConfigMap('regions', 'home') }),
+    condition: 'Accepted',
+    reason: 'ReferenceNotFound',
+    says: [/Not found in namespace test-\w+: ConfigMap regions/],
+    mend: createConfigMap('regions', { home: 'eu' }),
+  },
+  'a key that its ConfigMap has not': {
+    spec: spec({ env: fromConfigMap('kube-root-ca.crt', 'ca.pem') }),
+    condition: 'Available',
+    reason: 'CreateContainerFailed',
+    says: [/couldn't find key ca\.pem in ConfigMap test-\w+\/kube-root-ca\.crt/],
+    mend: apply(spec({ env: fromConfigMap('kube-root-ca.crt', 'ca.crt') })),
+  },
+  'an image that cannot be pulled': {
+    spec: spec({ container: { image: 'registry.example.com/nobody/nothing:v1' } }),
+    condition: 'Available',
+    reason: 'ImagePullFailed',
+    says: [/Image registry\.example\.com\/nobody\/nothing:v1 cannot be pulled: .*failed to resolve reference/],
+    mend: apply(spec()),
+  },
+  'a crash loop': {
+    spec: spec({}, '--mode', 'Crash', '--message', 'fatal: database db.internal is not there'),
+    condition: 'Available',
+    reason: 'CrashLooping',
+    says: [/ended with exit code 1/, /Last log lines:\n.*fatal: database db\.internal is not there/],
+    mend: apply(spec()),
+  },
+  'a server that writes to its read-only file system': {
+    spec: spec({}, '--mode', 'WriteRoot'),
+    condition: 'Available',
+    reason: 'CrashLooping',
+    says: [/root file system, which is read-only/, /mount an emptyDir where it writes/, /\/app\/state\.json/],
+    mend: apply(spec({ mounts: [{ mountPath: '/data', emptyDir: {} }] })),
+  },
+  'a server that needs an environment variable': {
+    spec: spec({}, '--mode', 'NeedVariable'),
+    condition: 'Available',
+    reason: 'CrashLooping',
+    says: [/needs? the environment variable FAULTY_API_KEY: add it to env/],
+    mend: apply(spec({ env: [{ name: 'FAULTY_API_KEY', value: 'k' }] }, '--mode', 'NeedVariable')),
+  },
+  'a command that the image has not': {
+    spec: spec({ container: { image: 'mcp-fleet.dev/faulty:1', imagePullPolicy: 'IfNotPresent', command: ['/usr/bin/nothing'] } }),
+    condition: 'Available',
+    reason: 'CreateContainerFailed',
+    says: [/\/usr\/bin\/nothing/, /no such file or directory/],
+    mend: apply(spec()),
+  },
+  'a node selector that fits no node': {
+    spec: spec({ scheduling: { nodeSelector: { accelerator: 'none-has-this' } } }),
+    condition: 'Available',
+    reason: 'Unschedulable',
+    says: [/No node takes the pod/, /node\(s\) didn't match Pod's node affinity\/selector/],
+    mend: apply(spec()),
+  },
+  'a port on which nothing listens': {
+    spec: spec({ probes: { startup: { tcpSocket: { port: 8080 }, periodSeconds: 1, failureThreshold: 10 } } }, '--port', '9999'),
+    condition: 'Available',
+    reason: 'CrashLooping',
+    says: [/nothing listened on port 8080 in time/, /set transport\.port to the port of the server/],
+    mend: apply(spec({ transport: { type: 'StreamableHTTP', port: 9999 } }, '--port', '9999')),
+  },
+  "a readiness probe of the user's own that fails": {
+    spec: spec({ probes: { readiness: { httpGet: { path: '/healthz', port: 8080 }, periodSeconds: 2, failureThreshold: 2 } } }),
+    condition: 'Available',
+    reason: 'ServerNotAnswering',
+    says: [/readiness probe \(probes\.readiness\) fails: HTTP probe failed with statuscode: 404/],
+    mend: apply(spec()),
+  },
+  'a server that accepts connections and never answers': misbehaving(
+    'Silent',
+    'Timeout',
+    /accepts connections, but an answer to initialize did not come within 5 s from http:\/\/\S+\.svc\.cluster\.local\/mcp/,
+  ),
+  'a server that answers too slowly': {
+    ...misbehaving('Slow', 'Timeout', /did not come within 5 s/),
+    spec: spec({}, '--mode', 'Slow', '--delay', '20000'),
+  },
+  'a server that answers bytes which are not HTTP': misbehaving('Binary', 'ProtocolError', /is not HTTP/, /Is it the right port/),
+  'a server that answers a web page': misbehaving(
+    'WebPage',
+    'ProtocolError',
+    /content type text\/html where MCP has application\/json/,
+    /<title>Welcome<\/title>/,
+  ),
+  'a server that answers 503': misbehaving('Unavailable', 'ProtocolError', /HTTP 503/, /the upstream is down/),
+  'a server that answers a JSON-RPC error': misbehaving('JsonRpcError', 'HandshakeFailed', /-32603/, /the backing database is gone/),
+};
+
+let fleet: Fleet;
+let kubectl: Kubectl;
+let namespace: string;
+let history: History;
+
+beforeAll(async () => {
+  fleet = await Fleet.of(inject('kubeconfig'));
+  kubectl = await kubectlFor(inject('kubeconfig'));
+  namespace = await fleet.namespace();
+  history = await History.of(fleet.client, namespace);
+});
+
+afterAll(async () => {
+  await history[Symbol.asyncDispose]();
+  await fleet[Symbol.asyncDispose]();
+});
+
+/** Requests of the operator that change anything about one server or its children. */
+async function writesSince(mark: AuditMark, name: string): Promise<string[]> {
+  const made = await mark.requests(
+    (request) =>
+      isOperatorWrite(request) && request.namespace === namespace && (request.name === name || request.name.startsWith(`${name}-`)),
+  );
+  return made.map((request) => `${request.at.toISOString()} ${said(request)}`);
+}
+
+/** The same version for five seconds: whatever belongs to a change of state has been written. */
+async function settled(name: string): Promise<void> {
+  let last: string | undefined;
+  let since = performance.now();
+  await fleet.eventually(
+    () => fleet.client.get(MCPServers, { namespace, name }),
+    ({ metadata }) => {
+      if (metadata.resourceVersion !== last) since = performance.now();
+      last = metadata.resourceVersion;
+      return performance.now() - since > 5000;
+    },
+    60,
+  );
+}
+
+/** Whether a server was Ready, one after another, without what is not known yet: False, Unknown, False is still one False. */
+const verdicts = (name: string): string[] =>
+  history
+    .statuses(name, 'Ready')
+    .filter((status) => status !== 'Unknown')
+    .filter((status, index, all) => status !== all[index - 1]);
+
+/** How long a broken server must not cause a write. */
+const QUIET_SECONDS = 60;
+
+describe('a broken server says why, stays silent about it, and recovers by itself', () => {
+  for (const [index, [what, { condition, reason, says, within = 90, mend, ...breakage }]] of Object.entries(breakages).entries()) {
+    test.concurrent(what, { timeout: 420_000 }, async () => {
+      const name = `broken-${index}`;
+      await fleet.apply(namespace, name, breakage.spec);
+      const broken = await fleet.until(namespace, name, condition, { status: 'False', reason }, within);
+      const { message = '' } = broken.status?.conditions?.find(({ type }) => type === condition) ?? {};
+      for (const words of says) expect(message).toMatch(words);
+      expect(broken.status?.conditions?.find(({ type }) => type === 'Ready')).toMatchObject({ status: 'False', reason, message });
+      await kubectl(['wait', '--for=condition=Ready=False', `mcpserver/${name}`, '-n', namespace, '--timeout=5s']);
+
+      await settled(name);
+      const mark = await AuditMark.now(inject('auditLog'));
+      await delay(QUIET_SECONDS * 1000);
+      const last = history.versions(name).slice(-3);
+      expect(await writesSince(mark, name), JSON.stringify(last.map(({ status }) => status)).slice(0, 8000)).toEqual([]);
+      // Nothing that it was before came back: not a status, not a reason.
+      expect(verdicts(name)).toEqual(['False']);
+      for (const type of ['Ready', 'Accepted', 'Available', 'Verified']) {
+        const reasons = history.reasons(name, type);
+        expect(reasons, type).toEqual([...new Set(reasons)]);
+      }
+
+      const waiting = kubectl(['wait', '--for=condition=Ready', `mcpserver/${name}`, '-n', namespace, '--timeout=200s']);
+      await mend(namespace, name);
+      await waiting;
+      const mended = await fleet.ready(namespace, name, 30);
+      expect(mended.status?.tools?.total).toBeGreaterThan(0);
+      await settled(name);
+      expect(verdicts(name)).toEqual(['False', 'True']);
+      expect(history.violations(name)).toEqual([]);
+    });
+  }
+});
+
+describe('other states', () => {
+  test.concurrent('a server that asks for credentials is ready, and says that its tools are unknown', async () => {
+    await fleet.apply(namespace, 'private', spec({}, '--mode', 'Unauthorized'));
+    const server = await fleet.until(namespace, 'private', 'Verified', {
+      status: 'True',
+      reason: 'AuthenticationRequired',
+      message: /HTTP 401/,
+    });
+    expect(server.status?.tools).toBeUndefined();
+    await fleet.ready(namespace, 'private');
+    await fleet.behave(namespace, 'private', { mode: 'Healthy' });
+    const open = await fleet.until(namespace, 'private', 'Verified', { status: 'True', reason: 'Verified' });
+    expect(open.status?.tools?.total).toBe(8);
+    expect(verdicts('private')).toEqual(['False', 'True']);
+    expect(history.violations('private')).toEqual([]);
+  });
+
+  test.concurrent('a quota that leaves no room', { timeout: 300_000 }, async () => {
+    const crowded = await fleet.namespace();
+    const quota = {
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'tight', namespace: crowded },
+      spec: { hard: { pods: '0' } },
+    };
+    const quotas = namespaced<Untyped>('v1', 'ResourceQuota', 'resourcequotas');
+    await fleet.client.create(quotas, quota);
+    await fleet.apply(crowded, 'server', spec());
+    const words = /Pods cannot be created: .*exceeded quota: tight, requested: pods=1, used: pods=0, limited: pods=0/;
+    await fleet.until(crowded, 'server', 'Available', { status: 'False', reason: 'QuotaExceeded', message: words });
+    await fleet.client.apply(quotas, { ...quota, spec: { hard: { pods: '1' } } }, { fieldManager: 'e2e' });
+    await fleet.ready(crowded, 'server', 200);
+  });
+
+  test.concurrent('a healthy server that stops answering and comes back', { timeout: 300_000 }, async () => {
+    await fleet.apply(namespace, 'shaky', spec());
+    await fleet.ready(namespace, 'shaky');
+    await fleet.behave(namespace, 'shaky', { mode: 'JsonRpcError' });
+    await fleet.until(namespace, 'shaky', 'Ready', { status: 'False', reason: 'HandshakeFailed' });
+    await fleet.until(namespace, 'shaky', 'Available', { status: 'True' });
+    await fleet.behave(namespace, 'shaky', { mode: 'Healthy' });
+    await fleet.ready(namespace, 'shaky', 150);
+    expect(history.statuses('shaky', 'Verified')).toEqual(['Unknown', 'True', 'False', 'True']);
+    expect(history.violations('shaky')).toEqual([]);
+  });
+});
