@@ -48,7 +48,6 @@ export const FLAGS: readonly Flag[] = [
     default: 'Server',
     help: 'What readiness waits for: Server (bundle and server) or Bundle (the server runs elsewhere)',
   },
-  { name: 'otlp-endpoint', default: '', help: 'OTLP/HTTP endpoint for traces; empty: none' },
   { name: 'log-level', default: 'info', help: 'debug, info, warn or error' },
 ];
 
@@ -72,7 +71,6 @@ export interface Settings {
   readonly verification: { readonly interval: number; readonly timeout: number; readonly headers: string | undefined };
   /** Whether readiness waits for the server. */
   readonly awaitServer: boolean;
-  readonly otlpEndpoint: string | undefined;
   readonly logLevel: string;
 }
 
@@ -123,7 +121,6 @@ export function settings(args: readonly string[], environment: Readonly<Record<s
       headers: optional('verification-headers'),
     },
     awaitServer: value('readiness') !== 'Bundle',
-    otlpEndpoint: optional('otlp-endpoint'),
     logLevel: value('log-level'),
   };
 }

@@ -7,6 +7,7 @@ export interface Program {
 /** Everything that the image can run. */
 export const PROGRAMS: readonly Program[] = [
   { name: 'operator', entry: 'operator/main.ts' },
+  { name: 'guard', entry: 'guard/main.ts' },
   { name: 'mcp-fleet', entry: 'cli/main.ts' },
 ];
 
