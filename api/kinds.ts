@@ -57,5 +57,10 @@ export const MCPTOOLPOLICY: Kind = {
   ],
 };
 
-/** Every kind of the group. A kind that is listed here gets its CRD, its reference and its schema for editors. */
-export const KINDS: readonly Kind[] = [MCPSERVER, MCPTOOLPOLICY];
+/**
+ * Every kind that is installed: it gets its CRD, its reference, its schema for editors and its roles for users.
+ *
+ * `MCPTOOLPOLICY` joins together with the controller that brings policies to the guards: a policy that the API server takes and nobody
+ * enforces is worse than none.
+ */
+export const KINDS: readonly Kind[] = [MCPSERVER];
