@@ -144,7 +144,7 @@ const notAnswering: Check = ({ pod, warnings, expected }) => {
   return {
     reason: 'ServerNotAnswering',
     // The probe of the operator's own opens a connection; another one is the user's, who knows what it means.
-    message: /^dial tcp/.test(cause)
+    message: cause.startsWith('dial tcp')
       ? `The container runs, but does not accept connections on port ${expected.port} any more`
       : `The container runs, but its readiness probe (probes.readiness) fails: ${cause}`,
   };
