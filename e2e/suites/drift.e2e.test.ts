@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { Annotation } from '../../api/group.ts';
 import type { MCPServerSpecInput } from '../../api/mcpserver.ts';
 import type { KubeObject, ObjectName, Resource } from '../../operator/kube/object.ts';
 import {
+  apiVersionOf,
   ClusterRoleBindings,
   ClusterRoles,
   ConfigMaps,
@@ -28,6 +30,7 @@ beforeAll(async () => {
 afterAll(() => fleet[Symbol.asyncDispose]());
 
 const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['get', 'list'] }];
+const VIEW = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' };
 /** Asks for every kind that lives in a namespace. */
 const everything: Partial<MCPServerSpecInput> = {
   autoscaling: { minReplicas: 2, maxReplicas: 3, memoryUtilization: 1000 },
@@ -164,22 +167,92 @@ test('what is no longer asked for goes', async () => {
   expect(await fleet.find(Services, own)).toBeDefined();
 });
 
-test('an object of that name that is not ours is reported, and makes room by going', async () => {
-  const namespace = await fleet.namespace();
-  const foreign = { namespace, name: 'taken' };
-  const made = await fleet.client.create(Roles, { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: foreign, rules: [] });
-  await fleet.apply(namespace, 'taken', faulty([], { kubernetesAccess: { rules } }));
-  await fleet.until(namespace, 'taken', 'Ready', {
-    status: 'False',
-    reason: 'NameConflict',
-    message: /^Role \S*taken exists and belongs to somebody else/,
-  });
-  expect((await fleet.client.get(Roles, foreign)).metadata.resourceVersion).toBe(made.metadata.resourceVersion);
+/** Objects that somebody else made, under the names that a server wants, and what the server asks for. */
+const conflicts: readonly [resource: Resource, body: object, spec: Partial<MCPServerSpecInput>][] = [
+  [
+    Deployments,
+    {
+      spec: {
+        replicas: 0,
+        selector: { matchLabels: { a: 'b' } },
+        template: { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'x', image: 'x:1' }] } },
+      },
+    },
+    {},
+  ],
+  [Services, { spec: { ports: [{ port: 80 }] } }, {}],
+  [ServiceAccounts, {}, {}],
+  [NetworkPolicies, { spec: { podSelector: {} } }, {}],
+  [Roles, { rules: [] }, { kubernetesAccess: { rules } }],
+  [RoleBindings, { roleRef: VIEW }, { kubernetesAccess: { rules } }],
+  [ClusterRoles, { rules: [] }, { kubernetesAccess: { rules, clusterWide: true } }],
+  [ClusterRoleBindings, { roleRef: VIEW }, { kubernetesAccess: { rules, clusterWide: true } }],
+  [
+    PodDisruptionBudgets,
+    { spec: { maxUnavailable: 1 } },
+    { replicas: 2, suspend: false, scheduling: { nodeSelector: { nowhere: 'true' } } },
+  ],
+  [
+    HorizontalPodAutoscalers,
+    { spec: { maxReplicas: 2, scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'x' } } },
+    { autoscaling: { maxReplicas: 2, cpuUtilization: 80 } },
+  ],
+  [Ingresses, { spec: { rules: [{ host: 'x.example.com' }] } }, { expose: { ingress: { host: 'y.example.com' } } }],
+];
 
-  await fleet.client.delete(Roles, foreign);
-  await fleet.ready(namespace, 'taken');
-  expect((await fleet.client.get(Roles, foreign)).rules).toEqual(rules);
+test('an object of that name that is not ours stays untouched and is reported, whatever its kind; gone, it makes room', async () => {
+  const namespace = await fleet.namespace();
+  const cases = conflicts.map(([resource, body, spec]) => {
+    const server = resource.kind.toLowerCase();
+    const name: ObjectName = resource.namespaced ? { namespace, name: server } : { name: `mcp-fleet:${namespace}:${server}` };
+    return { resource, body, spec, server, name };
+  });
+  for (const { resource, body, spec, server, name } of cases) {
+    await fleet.client.create(resource, { apiVersion: apiVersionOf(resource), kind: resource.kind, metadata: name, ...body });
+    await fleet.apply(namespace, server, faulty([], { suspend: true, ...spec }));
+  }
+  for (const { resource, server, name } of cases) {
+    const message = new RegExp(`^${resource.kind} .*${server} exists and belongs to somebody else`);
+    await fleet.until(namespace, server, 'Ready', { status: 'False', reason: 'NameConflict', message });
+    const { metadata } = await fleet.client.get(resource, name);
+    expect([metadata.ownerReferences, metadata.labels, metadata.annotations?.[Annotation.AppliedDigest]], server).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  }
+  for (const { resource, name } of cases) await fleet.client.delete(resource, name);
+  for (const { resource, server, name } of cases) {
+    await fleet.eventually(
+      () => fleet.find(resource, name),
+      (found) => found?.metadata.labels?.['mcp-fleet.dev/server'] === server,
+      120,
+    );
+    await fleet.until(namespace, server, 'Accepted', { status: 'True' });
+  }
+  // Their ClusterRoles go only with them.
+  await kubectl(['delete', 'mcpserver', 'clusterrole', 'clusterrolebinding', '-n', namespace, '--timeout=60s']);
 }, 240_000);
+
+test('a server that turns to what its cluster cannot give loses everything that would serve', async () => {
+  const namespace = await fleet.namespace();
+  const own = { namespace, name: 'turned' };
+  await fleet.apply(namespace, 'turned', faulty());
+  await fleet.ready(namespace, 'turned');
+  await fleet.apply(namespace, 'turned', faulty([], { authentication: { type: 'Guard', anonymous: true } }));
+  await fleet.until(namespace, 'turned', 'Ready', { status: 'False', reason: 'GuardRequired' });
+  for (const [resource, name] of [
+    [Deployments, own],
+    [Services, own],
+    [ServiceAccounts, own],
+    [ConfigMaps, { namespace, name: 'turned-tools' }],
+  ] as readonly [Resource, ObjectName][]) {
+    await fleet.eventually(
+      () => fleet.find(resource, name),
+      (found) => found === undefined,
+    );
+  }
+});
 
 test('kubectl rollout restart works, and what others put into pods stays and is told', async () => {
   const namespace = await fleet.namespace();
