@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
@@ -87,13 +86,4 @@ test('docs/install.md has every flag in its own words', () => {
 test('docs/pod-template.md has every merge key', () => {
   const rows = Object.entries(mergeKeys).map(([list, key]) => `| \`${list.replace('.*', '[*]')}\` | \`${key}\` |`);
   expect([...page('docs/pod-template.md').text.matchAll(/^\| `spec\..*$/gm)].map(({ 0: row }) => row)).toEqual(rows);
-});
-
-test('docs/decisions/README.md lists every decision by its title', async () => {
-  const files = (await readdir(join(ROOT, 'docs/decisions'))).filter((file) => /^\d/.test(file)).toSorted();
-  const expected = files.map((file) => {
-    const title = page(`docs/decisions/${file}`).text.split('\n', 1)[0] ?? '';
-    return title.replace(/^# (\d+)\. /, `- [$1](${file}) `);
-  });
-  expect([...page('docs/decisions/README.md').text.matchAll(/^- \[\d.*$/gm)].map(({ 0: row }) => row)).toEqual(expected);
 });

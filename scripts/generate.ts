@@ -4,11 +4,12 @@ import { apiReference } from './generators/api-reference.ts';
 import { stale, write } from './generators/artifact.ts';
 import type { Generator } from './generators/artifact.ts';
 import { crds, editorSchemas } from './generators/crds.ts';
+import { decisions } from './generators/decisions.ts';
 import { install } from './generators/install.ts';
 import { rbac } from './generators/rbac.ts';
 
 /** Everything that is generated and committed. Add a generator here; `make test` then checks that its files are fresh. */
-const GENERATORS: readonly Generator[] = [crds, editorSchemas, apiReference, rbac, install];
+const GENERATORS: readonly Generator[] = [crds, editorSchemas, apiReference, rbac, install, decisions];
 
 const ROOT = resolve(import.meta.dirname, '..');
 
