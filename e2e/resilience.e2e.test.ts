@@ -3,7 +3,7 @@ import { kill } from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { MCPServer } from '../api/mcpserver.ts';
-import { Deployments, NetworkPolicies, ServiceAccounts, type Untyped } from '../operator/kube/resources.ts';
+import { apiVersionOf, Deployments, NetworkPolicies, ServiceAccounts, type Untyped } from '../operator/kube/resources.ts';
 import { conditionOf, type Condition } from '../operator/runtime/conditions.ts';
 import { NAMESPACE, OPERATOR } from '../scripts/installation.ts';
 import { ROOT } from '../scripts/sources.ts';
@@ -215,6 +215,12 @@ test('kinds that are installed later are used without a restart, and watched lik
       () => fleet.find(api, own),
       (found) => found !== undefined && found.metadata.uid !== metadata.uid,
     );
+  }
+  for (const api of OPTIONAL_APIS) {
+    const foreign = { namespace, name: `foreign-${api.plural}` };
+    await fleet.client.create(api, { apiVersion: apiVersionOf(api), kind: api.kind, metadata: foreign });
+    await fleet.apply(namespace, foreign.name, exposed('two.example.com'));
+    await fleet.until(namespace, foreign.name, 'Ready', { status: 'False', reason: 'NameConflict' });
   }
   await fleet.apply(namespace, 'exposed', faulty([], { suspend: true }));
   for (const api of OPTIONAL_APIS) {
