@@ -21,7 +21,7 @@ import { address, exposure } from './exposure.ts';
 import { type ChildInput, type ChildSettings } from './input.ts';
 import { type Note, notes } from './notes.ts';
 import type { Reference } from './references.ts';
-import { ownFailure, refusal } from './refusal.ts';
+import { awaited, ownFailure, refusal } from './refusal.ts';
 import type { DigestDecision, ReferenceRollouts } from './rollouts.ts';
 import { noteText, status, toldNotes } from './status.ts';
 import { By, MCPServers, type Stores } from './stores.ts';
@@ -137,7 +137,7 @@ export class MCPServerReconciler implements Reconciler {
       const times = (this.#failures.get(key) ?? 0) + 1;
       this.#failures.set(key, times);
       const retrying = ownFailure(error, times);
-      if (retrying === undefined) throw error;
+      if (retrying === undefined) throw awaited(error);
       return { violation, error, retrying, after: undefined };
     }
     this.#failures.delete(key);

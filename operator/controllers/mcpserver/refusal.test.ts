@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { KubeError } from '../../kube/errors.ts';
 import { NameConflict } from '../../runtime/ownership.ts';
-import { ownFailure, refusal } from './refusal.ts';
+import { WaitingError } from '../../runtime/reconcile.ts';
+import { awaited, ownFailure, refusal } from './refusal.ts';
 
 describe('refusal', () => {
   const taken = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'x', namespace: 'a' } };
@@ -21,6 +22,8 @@ describe('refusal', () => {
       new KubeError('Forbidden', 'services "x" is forbidden: unable to create new content in namespace a because it is being terminated'),
       undefined,
     ],
+    'a namespace that does not exist': [new KubeError('NotFound', 'namespaces "x" not found'), 'ReferenceNotFound'],
+    'an object that is gone': [new KubeError('NotFound', 'services "x" not found'), undefined],
     'a broken connection': [new KubeError('Network', 'reset'), undefined],
     'a bug': [new TypeError('x is undefined'), undefined],
   };
@@ -38,4 +41,13 @@ describe("a failure that is not the user's", () => {
     expect(ownFailure(full, 3)).toBe('The API server fails: failed to allocate a serviceIP: range is full');
   });
   it('is not told where it passes by itself', () => expect(ownFailure(new KubeError('Network', 'reset'), 9)).toBeUndefined());
+});
+
+describe('a namespace that ends', () => {
+  it('is waited for', () => {
+    const error = new KubeError('Forbidden', 'unable to create new content in namespace a because it is being terminated');
+    expect(awaited(error)).toBeInstanceOf(WaitingError);
+    const other = new KubeError('Network', 'reset');
+    expect(awaited(other)).toBe(other);
+  });
 });

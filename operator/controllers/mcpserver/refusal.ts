@@ -1,5 +1,6 @@
 import { isKubeError } from '../../kube/errors.ts';
 import { NameConflict } from '../../runtime/ownership.ts';
+import { WaitingError } from '../../runtime/reconcile.ts';
 import type { Violation } from './acceptance.ts';
 import { oneLine } from './quote.ts';
 
@@ -17,6 +18,10 @@ export function refusal(error: unknown): Violation | undefined {
   }
   if (isKubeError(error, 'Invalid', 'BadRequest', 'RequestEntityTooLarge')) {
     return { reason: 'InvalidSpec', message: `The API server refused what this spec asks for: ${oneLine(error.message)}` };
+  }
+  const missing = isKubeError(error, 'NotFound') ? /^namespaces "([^"]*)" not found/.exec(error.message)?.[1] : undefined;
+  if (missing !== undefined) {
+    return { reason: 'ReferenceNotFound', message: `Namespace ${missing} does not exist (spec.kubernetesAccess.namespaces)` };
   }
   if (!isKubeError(error, 'Forbidden') || lacksRight(error.message) || isTerminating(error.message)) return undefined;
   return /attempting to grant RBAC permissions/.test(error.message)
@@ -38,6 +43,14 @@ export function ownFailure(error: unknown, times: number): string | undefined {
   if (isKubeError(error, 'Forbidden') && lacksRight(error.message)) return `The operator lacks a right: ${oneLine(error.message)}`;
   return isKubeError(error, 'InternalError') && times >= PATIENCE ? `The API server fails: ${oneLine(error.message)}` : undefined;
 }
+
+/** What is waited for rather than tried again and again; any other error as it is. The server goes with its namespace. */
+export const awaited = (error: unknown): unknown =>
+  isKubeError(error, 'Forbidden') && isTerminating(error.message)
+    ? new WaitingError('the namespace is being deleted', TERMINATION_RETRY, { cause: error })
+    : error;
+
+const TERMINATION_RETRY = 10_000;
 
 /** RBAC's own words about the operator; quotas, admission plugins and policies use others. */
 const lacksRight = (message: string): boolean => /is forbidden: User "[^"]*" cannot/.test(message);

@@ -205,12 +205,13 @@ describe('status', () => {
     expect(made({ before: first, input: later })).toEqual(first);
   });
 
-  it('moves the time of the last success once per interval', () => {
+  it('moves the time of the last success once an hour', () => {
     const first = made({ result: verified });
     const at = (minutes: number) =>
       made({ before: first, result: { ...verified, at: new Date(now.getTime() + minutes * 60_000) } }).verification?.lastSuccessTime;
     expect(at(1)).toBe('2026-01-01T00:00:10Z');
-    expect(at(5)).toBe('2026-01-01T00:05:10Z');
+    expect(at(59)).toBe('2026-01-01T00:00:10Z');
+    expect(at(60)).toBe('2026-01-01T01:00:10Z');
   });
 
   it('keeps what is known of a server that stops answering', () => {

@@ -71,11 +71,14 @@ function missingTools({ spec }: MCPServer, { inventory }: VerificationResult): s
 const worksBy = (condition: Condition | undefined): boolean =>
   condition?.status === 'True' || condition?.reason === VerifiedReason.RequiredToolMissing;
 
-/** Moves at transitions and at most every interval: each move is a write. The tenth is the jitter of the schedule. */
+/** How often a time in a status moves that nothing else has changed: each move is a write that wakes every watcher. The metric has the rest. */
+const REFRESH = 3_600_000;
+
+/** Moves at transitions, and otherwise once an hour or interval, whichever is longer. The tenth is the jitter of the schedule. */
 function successTime({ spec, status }: MCPServer, before: Condition | undefined, at: Date): string {
   const last = status?.verification?.lastSuccessTime;
   if (last === undefined || !worksBy(before)) return timestamp(at);
-  return at.getTime() - Date.parse(last) < milliseconds(spec.verification.interval) * 0.9 - 1000 ? last : timestamp(at);
+  return at.getTime() - Date.parse(last) < Math.max(milliseconds(spec.verification.interval) * 0.9 - 1000, REFRESH) ? last : timestamp(at);
 }
 
 /** Within the bounds of the schema: a server may send anything. */

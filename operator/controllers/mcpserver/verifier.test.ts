@@ -143,6 +143,23 @@ describe('Verifier', () => {
     expect(delays).toEqual([1000, 2000, 4000, 5000, 5000, 5000]);
   });
 
+  it('tells of another way to fail when it is seen twice in a row', async () => {
+    answers['a'] = timeout;
+    verifier.track('a', target('a'));
+    await clock.advance(10_000);
+    const garbage: ProbeResult = { outcome: 'ProtocolError', message: 'garbage', server: undefined };
+    for (const [answer, expected] of [
+      [garbage, 'Timeout'],
+      [timeout, 'Timeout'],
+      [garbage, 'Timeout'],
+      [garbage, 'ProtocolError'],
+    ] as const) {
+      answers['a'] = answer;
+      await clock.advance(clock.next ?? 0);
+      expect(verifier.result('a')?.outcome).toBe(expected);
+    }
+  });
+
   it('recovers and starts its backoff anew', async () => {
     answers['a'] = timeout;
     verifier.track('a', target('a'));

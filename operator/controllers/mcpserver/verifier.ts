@@ -53,6 +53,8 @@ interface Entry {
   running: AbortController | undefined;
   /** Nothing can answer at present. */
   paused: boolean;
+  /** Another way to fail than the one that is known, seen once. */
+  doubt: ProbeResult['outcome'] | undefined;
 }
 
 /**
@@ -99,6 +101,7 @@ export class Verifier {
       cancelTimer: undefined,
       running: undefined,
       paused: false,
+      doubt: undefined,
     };
     this.#entries.set(key, entry);
     this.#failed.delete(key);
@@ -204,6 +207,12 @@ export class Verifier {
       this.#schedule(key, entry, ENDPOINT_RETRY);
       return;
     }
+    if (this.#isDoubtful(entry, found.outcome)) {
+      entry.doubt = found.outcome;
+      this.#retry(key, entry);
+      return;
+    }
+    entry.doubt = undefined;
     entry.result = {
       outcome: found.outcome,
       message: found.message,
@@ -212,13 +221,18 @@ export class Verifier {
       at: new Date(now),
     };
     entry.running = undefined;
-    if (found.outcome === 'Verified' || found.outcome === 'AuthenticationRequired') {
+    if (works(found.outcome)) {
       entry.failures = 0;
       this.#schedule(key, entry, this.#jittered(entry.target.interval));
     } else {
       this.#retry(key, entry);
     }
     this.#options.onResult(key);
+  }
+
+  /** A server in trouble fails in several ways by turns: only one that is seen twice in a row is news. */
+  #isDoubtful({ result, doubt }: Entry, outcome: ProbeResult['outcome']): boolean {
+    return result !== undefined && !works(result.outcome) && !works(outcome) && outcome !== result.outcome && outcome !== doubt;
   }
 
   #retry(key: Key, entry: Entry): void {
@@ -228,6 +242,8 @@ export class Verifier {
     this.#schedule(key, entry, this.#options.random() * longest);
   }
 }
+
+const works = (outcome: ProbeResult['outcome']): boolean => outcome === 'Verified' || outcome === 'AuthenticationRequired';
 
 export const systemClock: VerifierClock = {
   now: () => new Date(),
