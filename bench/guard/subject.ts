@@ -90,4 +90,7 @@ async function guard(): Promise<void> {
 
 if (role === 'server') await listen(echo());
 else if (role === 'proxy') await listen(bare(upstream));
-else await guard();
+else {
+  await guard();
+  process.on('SIGINT', () => process.exit(0));
+}

