@@ -13,11 +13,13 @@ import { faulty, Fleet, MCPServers } from './fleet.ts';
 import { type OperatedCluster, operatedCluster } from './operated.ts';
 import { operatorAtWork } from './operatorpods.ts';
 
+/** A hundred pods are to fit on one node. */
+const SMALL = { resources: { requests: { cpu: '1m', memory: '4Mi' } } };
 /** Servers that never start, by the reason that their status gives. The sum is a hundred. */
 const BROKEN: Readonly<Record<string, { readonly count: number; readonly spec: MCPServerSpecInput }>> = {
-  ImagePullFailed: { count: 60, spec: { container: { image: 'mcp-fleet.dev/missing:1', imagePullPolicy: 'Never' } } },
+  ImagePullFailed: { count: 60, spec: { ...SMALL, container: { image: 'mcp-fleet.dev/missing:1', imagePullPolicy: 'Never' } } },
   Unschedulable: { count: 36, spec: faulty([], { scheduling: { nodeSelector: { nowhere: 'true' } } }) },
-  CrashLooping: { count: 4, spec: faulty(['--mode', 'Crash', '--message', 'the license has expired']) },
+  CrashLooping: { count: 4, spec: faulty(['--mode', 'Crash', '--message', 'the license has expired'], SMALL) },
 };
 const REST_SECONDS = 60;
 /** Longer than a write that a watch has just caused. */
