@@ -16,6 +16,8 @@ export interface RunningOptions {
   readonly flags?: readonly string[];
   /** Keys by user, mounted as a Secret would be. */
   readonly apiKeys?: Readonly<Record<string, string>>;
+  /** Called before every write of the audit log; what it throws is the error of the write. */
+  readonly beforeAudit?: () => void;
   /** Bytes shared by the guards of one server. */
   readonly sealingKey?: Buffer;
 }
@@ -59,6 +61,12 @@ export async function runGuard(options: RunningOptions): Promise<RunningGuard> {
       log += line;
     }),
     audit: (bytes, done) => {
+      try {
+        options.beforeAudit?.();
+      } catch (error) {
+        done(error as Error);
+        return;
+      }
       audit += bytes.toString('utf8');
       done(null);
     },
