@@ -124,7 +124,8 @@ export class MCPServerReconciler implements Reconciler {
     const { server, key } = gathered;
     const decision = await this.#digest(gathered, signal);
     const inventory = verifier.result(key)?.inventory;
-    const before = this.#listed(server, key);
+    // Read only where there is something new to compare it with.
+    const before = inventory === undefined || inventory.digest === server.status?.tools?.digest ? undefined : this.#listed(server, key);
     const stages = [...children(this.#input(server, decision.digest)), ...(inventory === undefined ? [] : [toolLists(server, inventory)])];
     try {
       if (reachesBeyondNamespace(server))
@@ -168,7 +169,7 @@ export class MCPServerReconciler implements Reconciler {
       current,
       live: live?.spec?.template.metadata?.annotations?.[Annotation.ConfigDigest],
       exists: live !== undefined,
-      specChanged: server.status?.observedGeneration !== server.metadata.generation,
+      specChanged: server.status?.observedGeneration !== server.metadata.generation || wasRefused(server),
       ignore: server.spec.rollout.onReferenceChange === 'Ignore',
       rolledOut: isRolledOut(live),
     });
@@ -203,9 +204,9 @@ export class MCPServerReconciler implements Reconciler {
       return;
     }
     verifier.track(key, target);
+    if (verifier.result(key) !== undefined || server.status?.tools?.digest === undefined) return;
     // The lists were edited or deleted while this process knew no inventory to restore them from.
-    const damaged = server.status?.tools?.digest !== undefined && this.#listed(server, key) === undefined;
-    if (damaged && verifier.result(key) === undefined) verifier.now(key);
+    if (this.#listed(server, key) === undefined) verifier.now(key);
   }
 
   async #report(gathered: Gathered, { violation, retrying }: Attempt, signal: AbortSignal): Promise<void> {
@@ -267,8 +268,7 @@ export class MCPServerReconciler implements Reconciler {
     const wasRetrying = conditionOf(server.status?.conditions as readonly Condition[] | undefined, 'Reconciling')?.reason === 'Retrying';
     if (retrying?.reason === 'Retrying' && !wasRetrying) this.#tell(server, 'Warning', 'ApplyFailed', 'Apply', retrying.message);
     const refused = conditionOf(conditions, 'Accepted');
-    const wasRefused = conditionOf(server.status?.conditions as readonly Condition[] | undefined, 'Accepted')?.status === 'False';
-    if (refused?.status === 'False' && !wasRefused) this.#tell(server, 'Warning', refused.reason, 'Reconcile', refused.message);
+    if (refused?.status === 'False' && !wasRefused(server)) this.#tell(server, 'Warning', refused.reason, 'Reconcile', refused.message);
   }
 
   #tell(server: MCPServer & KubeObject, type: 'Normal' | 'Warning', reason: string, action: string, note: string): void {
@@ -292,3 +292,7 @@ export class MCPServerReconciler implements Reconciler {
     this.#failures.delete(key);
   }
 }
+
+/** Whether the last status did not accept the server: then what it asked for has not been applied yet. */
+const wasRefused = ({ status: before }: MCPServer): boolean =>
+  conditionOf(before?.conditions as readonly Condition[] | undefined, 'Accepted')?.status === 'False';
