@@ -39,12 +39,12 @@ export default defineConfig({
           name: 'suites',
           include: ['e2e/suites/**/*.e2e.test.ts'],
           globalSetup: ['e2e/suites/setup.ts'],
-          testTimeout: 180_000,
+          testTimeout: 300_000,
           hookTimeout: 600_000,
-          // They share one cluster and wait for it most of the time.
-          maxWorkers: 4,
+          // They share one cluster and wait for it most of the time; more pods at once than this and two cores are too slow for their probes.
+          maxWorkers: 3,
           sequence: { concurrent: true },
-          maxConcurrency: 10,
+          maxConcurrency: 6,
         },
       },
     ],

@@ -65,7 +65,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** The server once this condition is so at its newest generation. Rejects with all conditions after `seconds`. */
-  async until(namespace: string, name: string, type: string, wanted: Wanted, seconds = 90): Promise<MCPServer> {
+  async until(namespace: string, name: string, type: string, wanted: Wanted, seconds = 150): Promise<MCPServer> {
     const fits = (server: MCPServer): boolean => {
       const condition = server.status?.conditions?.find((one) => one.type === type);
       return (
@@ -188,5 +188,7 @@ const isAboutRest = (rule: string): boolean => rule === 'Ready and Reconciling a
 /** A server of the failing image that behaves well, unless `args` say otherwise. Replace what you need. */
 export const faulty = (args: readonly string[] = [], more: Partial<MCPServerSpecInput> = {}): MCPServerSpecInput => ({
   container: { image: FAULTY_IMAGE, imagePullPolicy: 'IfNotPresent', args: [...args] },
+  // A node of two cores has room for forty times the default request, and the suites have more pods than that.
+  resources: { requests: { cpu: '10m' } },
   ...more,
 });

@@ -33,7 +33,11 @@ const deployment = (namespace: string, name: string): Promise<Deployment> => fle
 test('an autoscaler follows the real processor time, and the status follows the autoscaler', async () => {
   const namespace = await fleet.namespace();
   const behavior = { scaleDown: { stabilizationWindowSeconds: 0 } };
-  await fleet.apply(namespace, 'busy', faulty([], { autoscaling: { minReplicas: 1, maxReplicas: 2, cpuUtilization: 200, behavior } }));
+  await fleet.apply(
+    namespace,
+    'busy',
+    faulty([], { resources: { requests: { cpu: '50m' } }, autoscaling: { minReplicas: 1, maxReplicas: 2, cpuUtilization: 200, behavior } }),
+  );
   await fleet.ready(namespace, 'busy');
   expect((await deployment(namespace, 'busy')).spec?.replicas).toBe(1);
   expect(await fleet.find(PodDisruptionBudgets, { namespace, name: 'busy' })).toBeUndefined();

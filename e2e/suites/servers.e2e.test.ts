@@ -11,6 +11,7 @@ import { ConfigMaps, Deployments, Events, Services } from '../../operator/kube/r
 import { ROOT } from '../../scripts/sources.ts';
 import { faulty, Fleet, MCPServers } from '../fleet.ts';
 import { type Kubectl, kubectlFor } from '../kubectl.ts';
+import { expectRestricted } from '../restricted.ts';
 
 let fleet: Fleet;
 let kubectl: Kubectl;
@@ -145,6 +146,7 @@ describe('a package', () => {
       await fleet.apply(namespace, 'server', spec);
       const server = await fleet.ready(namespace, 'server', 240);
       expect((await inventory(namespace, server)).length).toBeGreaterThanOrEqual(tools);
+      await expectRestricted(fleet, kubectl, namespace, 'server');
       if (what === 'of npm') {
         const sums = await callEveryWay(namespace, 'server', 'get-sum', { a: 19, b: 23 });
         expect(sums).toEqual([expect.stringContaining('42'), expect.stringContaining('42')]);
@@ -166,8 +168,6 @@ describe('a package', () => {
       { status: 'False', reason: 'CrashLooping', message: /The package cannot be installed.*(ETARGET|No matching version|notarget)/s },
       200,
     );
-    await fleet.apply(namespace, 'server', packages['of npm']?.[0] ?? {});
-    await fleet.ready(namespace, 'server', 200);
   });
 });
 
