@@ -174,8 +174,10 @@ describe('Reflector', () => {
 
   it('asks a server that does not answer at all more often, so that an outage ends for all caches at once', async () => {
     server.scripts.push(...Array.from({ length: 4 }, () => reset));
-    await run(5);
-    expect(waits).toEqual([800, 1600, 3000, 3000]);
+    const refusals = Array.from({ length: 2 }, () => answer(403, status(403, 'Forbidden', 'RBAC is not there yet')));
+    server.scripts.push(...refusals);
+    await run(7);
+    expect(waits).toEqual([800, 1600, 3000, 3000, 800, 1600]);
   });
 
   it('begins its backoff anew after two quiet minutes', async () => {

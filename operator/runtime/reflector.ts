@@ -3,7 +3,7 @@ import { errorOfStatus, isKubeError, KubeError } from '../kube/errors.ts';
 import { type Key, type KubeObject, keyOf, type Resource } from '../kube/object.ts';
 import { apiVersionOf } from '../kube/resources.ts';
 import { Backoff } from './backoff.ts';
-import type { ObjectStore } from './store.ts';
+import { type ObjectStore, withoutManagedFields } from './store.ts';
 
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: Pick<Client, 'list' | 'watch'>;
@@ -92,6 +92,8 @@ export class Reflector<T extends KubeObject> {
   /** Set for the rest of the process once the server said that it cannot stream lists. */
   #pagingOnly = false;
   #lastFailure = Number.NEGATIVE_INFINITY;
+  /** The last failure was that nobody answered. */
+  #unreachable = false;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -254,16 +256,13 @@ export class Reflector<T extends KubeObject> {
 
   /** List items carry no kind of their own, and partial objects a foreign one. */
   #prepare(object: T): T {
-    const { transform, resource } = this.#options;
-    const open = object as { apiVersion: string; kind: string; metadata: { managedFields?: unknown } };
+    const { transform = withoutManagedFields, resource } = this.#options;
+    const open = object as { apiVersion: string; kind: string };
     if (object.kind !== resource.kind) {
       open.apiVersion = this.#apiVersion;
       open.kind = resource.kind;
     }
-    if (transform !== undefined) return transform(object);
-    // Assigned, not deleted: a deleted member turns the object into a slow, larger dictionary.
-    if (object.metadata.managedFields !== undefined) open.metadata.managedFields = undefined;
-    return object;
+    return transform(object);
   }
 
   #veryShort(startedAt: number, then: State<T>): State<T> | undefined {
@@ -292,10 +291,13 @@ export class Reflector<T extends KubeObject> {
 
   #wait(error: unknown, then: State<T>): State<T> {
     const now = this.#clock.now();
-    if (now - this.#lastFailure > BACKOFF_RESET) this.#backoff.reset();
+    const unreachable = isKubeError(error, 'Network');
+    // The first refusal after an outage is no reason to wait as if the server had refused all the time.
+    if (now - this.#lastFailure > BACKOFF_RESET || (this.#unreachable && !unreachable)) this.#backoff.reset();
     this.#lastFailure = now;
+    this.#unreachable = unreachable;
     const asked = isKubeError(error) ? error.retryAfter : undefined;
-    const milliseconds = asked ?? this.#backoff.next(isKubeError(error, 'Network') ? UNREACHABLE_CAP : undefined);
+    const milliseconds = asked ?? this.#backoff.next(unreachable ? UNREACHABLE_CAP : undefined);
     this.#options.observer?.failed?.(error, milliseconds);
     return { type: 'waiting', milliseconds, next: then };
   }
