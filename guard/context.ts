@@ -5,6 +5,7 @@ import type { Enforcement } from './enforcement.ts';
 import type { Inventory } from './inventory.ts';
 import type { KnownObjects } from './objects.ts';
 import type { Metrics } from './metrics.ts';
+import type { ListCache } from './relay/listcache.ts';
 import type { Tasks } from './seals.ts';
 import type { Conversations } from './session/conversations.ts';
 import type { Peers } from './session/peers.ts';
@@ -24,6 +25,7 @@ export interface GuardContext {
   readonly limiter: () => Limiter;
   readonly inventory: Inventory;
   readonly objects: KnownObjects;
+  readonly lists: ListCache;
   readonly sealer: Sealer;
   readonly sessions: Sessions;
   readonly conversations: Conversations;

@@ -20,6 +20,7 @@ import type { Log } from './log.ts';
 import { Metrics, OTHER } from './metrics.ts';
 import { KnownObjects } from './objects.ts';
 import { dataPort } from './port.ts';
+import { ListCache } from './relay/listcache.ts';
 import { Tasks } from './seals.ts';
 import { Conversations } from './session/conversations.ts';
 import { Peers } from './session/peers.ts';
@@ -216,6 +217,7 @@ export class Guard {
       limiter: () => (this.#limiter.current ??= new Limiter(NO_LIMITS, { now: () => performance.now(), replicas: 1 })),
       inventory,
       objects: new KnownObjects(() => inventory.listing),
+      lists: new ListCache(now),
       sealer,
       sessions: new Sessions({
         sealer,
