@@ -147,6 +147,7 @@ export class Manager {
     const name = `${resource.plural}.${apiVersionOf(resource)}`;
     const store = new ObjectStore<T>(name, {
       parts: scopes.length,
+      transform: settings.transform,
       freeze,
       ...(indexes !== undefined && { indexes }),
       onListenerError: (err) => log.error({ store: name, err }, 'listener failed'),

@@ -35,6 +35,16 @@ describe('ObjectStore', () => {
     expect(seen).toEqual(['ns/a -→1 initial', 'ns/b -→2 initial', 'ns/c -→3 initial', 'ns/c 3→-', 'ns/b 2→5']);
   });
 
+  it('keeps of an answer to a write what reflectors keep of an object', () => {
+    const { store } = open();
+    const answer = thing('a', 1);
+    store.written({ ...answer, metadata: { ...answer.metadata, managedFields: [{ manager: 'me', fieldsV1: {} }] } });
+    expect(store.get('ns/a')?.metadata.managedFields).toBeUndefined();
+    const slim = open({ transform: (object) => ({ ...object, refs: [] }) });
+    slim.store.written(thing('a', 1, { refs: ['x'] }));
+    expect(slim.store.get('ns/a')?.refs).toEqual([]);
+  });
+
   it('replaces the objects of one namespace without touching others', () => {
     const { store, seen } = open({ parts: 2 });
     store.replace(all(thing('a', 1)), '1', 'ns');

@@ -52,6 +52,8 @@ export interface Store<T extends KubeObject = KubeObject> {
 
 export interface StoreOptions<T> {
   readonly indexes?: Readonly<Record<string, Index<T>>>;
+  /** What is kept of an answer to a write, which it may change: what reflectors keep of an object, too. Default: without `managedFields`. */
+  readonly transform?: ((object: T) => T) | undefined;
   /** How many reflectors fill it, one per namespace. Default 1. */
   readonly parts?: number;
   /** Freezes what is stored, so that a reader who changes it fails at once. For tests: it costs as much as a copy. Default false. */
@@ -86,6 +88,7 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   readonly #pending = new Map<Key, Pending>();
   readonly #onListenerError: (error: unknown) => void;
   readonly #now: () => number;
+  readonly #transform: (object: T) => T;
   readonly #parts: number;
   readonly #freeze: boolean;
   readonly #syncedParts = new Set<string | undefined>();
@@ -95,9 +98,17 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
 
   constructor(
     name: string,
-    { indexes = {}, parts = 1, freeze = false, onListenerError = () => {}, now = () => performance.now() }: StoreOptions<T> = {},
+    {
+      indexes = {},
+      transform = withoutManagedFields,
+      parts = 1,
+      freeze = false,
+      onListenerError = () => {},
+      now = () => performance.now(),
+    }: StoreOptions<T> = {},
   ) {
     this.name = name;
+    this.#transform = transform;
     this.#parts = parts;
     this.#freeze = freeze;
     this.#indexers = Object.entries(indexes);
@@ -175,7 +186,7 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
     // An answer that was overtaken by the watch: what is not here any more was deleted since.
     if (!isNewer(resourceVersion, this.#seen.get(this.#partOf(object.metadata.namespace)))) return;
     this.#pending.set(key, { resourceVersion, removed: undefined, since: this.#now() });
-    this.#put(key, object, { initial: false, written: true });
+    this.#put(key, this.#transform(object), { initial: false, written: true });
   }
 
   removed(key: Key, uid: string): void {
@@ -332,4 +343,10 @@ function deepFreeze<V>(value: V): V {
 export function isNewer(a: string, b: string | undefined): boolean {
   if (b === undefined) return a !== '';
   return a.length === b.length ? a > b : a.length > b.length;
+}
+
+/** They are often half of an object, and hardly anybody reads them. Assigned, not deleted: a deleted member turns the object into a slow, larger dictionary. */
+export function withoutManagedFields<T extends KubeObject>(object: T): T {
+  if (object.metadata.managedFields !== undefined) (object.metadata as { managedFields?: unknown }).managedFields = undefined;
+  return object;
 }
