@@ -242,6 +242,18 @@ describe('a server that is not accepted', () => {
     await accepted('sneaky', 'ProtectedField', /podTemplate\.spec\.serviceAccountName/, true);
   });
 
+  it('waits for a namespace that it is to have rights in', async () => {
+    const access = { kubernetesAccess: { clusterRoles: ['view'], namespaces: ['not-yet'] } };
+    await world.server(namespace, 'early', access);
+    await accepted('early', 'ReferenceNotFound', /Namespace not-yet does not exist/, false);
+    await world.namespace('not-yet');
+    // It looks again every minute; this asks at once.
+    await world.kubectl(['annotate', 'mcpserver', 'early', '-n', namespace, 'mcp-fleet.dev/requestedAt=now']);
+    await world.ready(namespace, 'early');
+    await world.kubectl(['delete', 'namespace', 'not-yet', '--timeout=60s']);
+    await world.kubectl(['delete', 'mcpserver', 'early', '-n', namespace, '--timeout=20s']);
+  });
+
   it('waits for what it refers to', async () => {
     await world.server(namespace, 'waiting', { envFrom: [{ configMapRef: { name: 'late' } }] });
     await accepted('waiting', 'ReferenceNotFound', /ConfigMap late/, false);
@@ -660,6 +672,21 @@ describe('an object that is not ours', () => {
   });
 });
 
+describe('a namespace with servers', () => {
+  it('can be deleted, with all that they had elsewhere', { timeout: 90_000 }, async () => {
+    const namespace = await world.namespace('doomed');
+    await world.namespace('other');
+    for (const name of ['a', 'b']) {
+      await world.server(namespace, name, { replicas: 2, kubernetesAccess: { clusterRoles: ['view'], namespaces: ['other'] } });
+      await world.ready(namespace, name);
+    }
+    await world.kubectl(['delete', 'namespace', namespace, '--timeout=60s']);
+    for (const name of ['a', 'b']) {
+      expect(await world.find(RoleBindings, { namespace: 'other', name: `mcp-fleet:${namespace}:${name}:view` })).toBeUndefined();
+    }
+  });
+});
+
 describe('a server that turns to what needs the guard', () => {
   it('serves no longer without it', async () => {
     const namespace = await world.namespace('turned');
@@ -703,7 +730,8 @@ describe('the rights of the operator', () => {
   });
 
   it('were enough: nothing was forbidden', async () => {
-    expect((await world.audit()).filter(({ code }) => code === 403)).toEqual([]);
+    // In a namespace that is being deleted nobody may create anything.
+    expect((await world.audit()).filter(({ code, namespace }) => code === 403 && namespace !== 'doomed')).toEqual([]);
   });
 });
 
