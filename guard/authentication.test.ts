@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -193,6 +193,23 @@ describe('an API key', () => {
     expect(JSON.stringify(server.calls())).not.toContain('key-of-bot');
     expect(guard.auditText()).not.toContain('key-of-bot');
   });
+});
+
+test('a stream ends when the credential of its caller is taken back', async () => {
+  const server = await scriptedServer((seen, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    if (seen.method === 'GET') response.write(': open\n\n');
+  });
+  stopping.push(server.stop);
+  const keys = bundle({ authentication: { type: 'Guard', apiKeys: true } });
+  const guard = await runGuard({ upstream: server.url, bundle: keys, apiKeys: { bot: 'a-key' } });
+  stopping.push(guard.stop);
+  const stream = await fetch(guard.url, { headers: { accept: 'text/event-stream', 'x-api-key': 'a-key' } });
+  expect(stream.status).toBe(200);
+  const folder = readdirSync(guard.directory).find((name) => name.startsWith('api-keys')) ?? '';
+  writeFileSync(join(guard.directory, folder, 'bot'), 'another-key');
+  expect(await stream.text()).toContain(': open');
+  expect((await fetch(guard.url, { headers: { accept: 'text/event-stream', 'x-api-key': 'a-key' } })).status).toBe(401);
 });
 
 describe('the server learns of the caller', () => {

@@ -17,6 +17,8 @@ export interface Enforcement {
   readonly bundle: Bundle;
   readonly engine: Engine;
   readonly authenticator: Authenticator;
+  /** Who may come in, and by what: changes when a credential is taken back. */
+  readonly admission: string;
   /** Nothing can be hidden from anybody: names that the inventory does not know (yet) are the server's to refuse. */
   readonly transparent: boolean;
   readonly replicas: number;
@@ -125,6 +127,7 @@ export class Enforcements {
       digest: bundleDigest(text),
       bundle,
       engine: compile(bundle, { now: this.#options.now }),
+      admission: JSON.stringify([bundle.authentication, bundle.authentication.apiKeys ? this.#apiKeys?.fingerprint : undefined]),
       authenticator: new Authenticator(bundle.authentication, this.#keys, this.#apiKeys, this.#options.now),
       transparent: !enforced && !required && ambient === 'Allow',
       replicas: this.#replicas,

@@ -173,6 +173,8 @@ export class Guard {
   /** Tells open streams what has changed for them. */
   #announce(current: Enforcement, before: Enforcement | undefined): void {
     const { streams, objects } = this.#context;
+    // Streams are as old as their first request: whose credential was taken back must not go on listening.
+    if (before !== undefined && before.admission !== current.admission) streams.closeAll();
     streams.enforce(current, (caller, enforcement) => objects.sight(caller, enforcement), before);
   }
 

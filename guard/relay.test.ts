@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { bundle } from './testing/bundle.ts';
+import type { Bundle } from '../mcp/policy/bundle.ts';
+import { bundle, policy } from './testing/bundle.ts';
 import type { RunningGuard } from './testing/running.ts';
 import { eventually, runGuard } from './testing/running.ts';
 import type { Script, ScriptedServer } from './testing/scripted.ts';
@@ -228,6 +229,52 @@ describe('a caller that goes away', () => {
 });
 
 describe('limits', () => {
+  const limited = (limits: object): Bundle => bundle({ policies: [policy({ limits: { rate: [], concurrency: {}, ...limits } })] });
+  const rpcError = (text: string): unknown =>
+    (JSON.parse(/\{"jsonrpc".*\}/.exec(text)?.[0] ?? '{}') as { error?: { code: number } }).error?.code;
+
+  test.each([
+    ['before it answered: 504 with a JSON-RPC error', false, 504],
+    ['in the middle of a stream: a last event with the error, and a clean end', true, 200],
+  ])('a server that takes too long is given up %s', async (_what, streaming, status) => {
+    let aborted = false;
+    const { guard } = await between((_seen, response) => {
+      response.on('close', () => (aborted = true));
+      if (!streaming) return;
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(': working\n\n');
+    });
+    guard.write(limited({ callTimeoutMs: 100 }));
+    await eventually(() => guard.logText().split('put a bundle in force').length === 3, 'the limit holds');
+    const response = await post(guard.url, CALL.replace('tools/call', 'ping'));
+    expect([response.status, rpcError(await response.text())]).toEqual([status, 504]);
+    await eventually(() => aborted, 'the server was told');
+  });
+
+  test.each([
+    ['a body', 'application/json', (size: number) => `{"jsonrpc":"2.0","id":1,"result":{"x":"${'x'.repeat(size)}"}}`],
+    ['an event', 'text/event-stream', (size: number) => `data: {"jsonrpc":"2.0","id":1,"result":{"x":"${'x'.repeat(size)}"}}\n\n`],
+  ])('%s that is too large does not reach the caller', async (_what, type, make) => {
+    const { guard } = await between((_seen, response) => {
+      response.writeHead(200, { 'content-type': type });
+      response.end(make(5_000));
+    });
+    const list = CALL.replace('tools/call', 'tools/list');
+    guard.write(limited({ maxResponseBytes: 1_000 }));
+    await eventually(async () => (await (await post(guard.url, list)).text()).includes('exceeds 1000 bytes'), 'the limit holds');
+    expect((await (await post(guard.url, list)).text()).length).toBeLessThan(1_000);
+  });
+
+  test('a stream is ended cleanly when the guard drains', async () => {
+    const { guard } = await between((_seen, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(': open\n\n');
+    });
+    const stream = await fetch(guard.url, { headers: { accept: 'text/event-stream' } });
+    guard.guard.drain();
+    expect(await stream.text()).toBe(': open\n\n');
+  });
+
   test('a slow caller pauses the server instead of filling memory', async () => {
     let sent = 0;
     const block = Buffer.from(`data: ${'x'.repeat(65_000)}\n\n`);

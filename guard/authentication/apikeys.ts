@@ -1,7 +1,8 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Caller } from '../../mcp/policy/caller.ts';
+import { callerKey } from '../../mcp/policy/caller.ts';
 
 /** API keys by user. */
 export class ApiKeys {
@@ -22,13 +23,15 @@ export class ApiKeys {
     return found;
   }
 
-  get size(): number {
-    return this.#entries.length;
+  /** Changes with every user and key, and tells neither. */
+  get fingerprint(): string {
+    const parts = this.#entries.map(({ caller, digest }) => `${callerKey(caller)} ${digest.toString('hex')}`);
+    return hash('sha256', JSON.stringify(parts.toSorted((a, b) => (a < b ? -1 : 1))));
   }
 }
 
 function digest(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
+  return hash('sha256', key, 'buffer');
 }
 
 /** Reads a mounted Secret: one file per user. Files that begin with a dot are the kubelet's own. */

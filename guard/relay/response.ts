@@ -81,8 +81,9 @@ export class ResponseRelay implements ResponseSink {
     if (this.#mode === 'finished') return;
     this.#deaf = true;
     if (abort) {
-      this.#exchange?.abort();
+      // Finished first: to be aborted is no failure of the exchange.
       this.#finish('the caller disconnected');
+      this.#exchange?.abort();
     } else {
       this.#exchange?.resume();
     }
@@ -184,23 +185,23 @@ export class ResponseRelay implements ResponseSink {
   /** Ends the exchange from our side. A caller that listens to a stream is told why in a last event. */
   stop(failure: UpstreamFailure): void {
     if (this.#mode === 'finished') return;
-    this.#exchange?.abort();
     if (this.#mode === 'events' && !this.#deaf) {
       const answer = this.#rules.failure(failure);
       if (answer.body !== undefined) this.#write(event(answer.body));
       this.#response.end();
       this.#finish(failure.cause);
-      return;
+    } else {
+      this.fail(failure);
     }
-    this.fail(failure);
+    this.#exchange?.abort();
   }
 
   /** Ends a stream cleanly, as a server may at any time. */
   close(): void {
     if (this.#mode === 'finished') return;
-    this.#exchange?.abort();
     if (!this.#deaf) this.#response.end();
     this.#finish(undefined);
+    this.#exchange?.abort();
   }
 
   /** Writes a message of ours into a running stream. */
