@@ -160,6 +160,21 @@ describe('Verifier', () => {
     }
   });
 
+  it('believes a failure of what worked only when it is seen again', async () => {
+    verifier.track('a', target('a'));
+    await clock.advance(0);
+    answers['a'] = timeout;
+    await clock.advance(300_000);
+    expect(verifier.result('a')?.outcome).toBe('Verified');
+    answers['a'] = ok;
+    await clock.advance(2_000);
+    expect(asked.length).toBe(3);
+    answers['a'] = timeout;
+    await clock.advance(301_000);
+    expect(verifier.result('a')?.outcome).toBe('Timeout');
+    expect(results).toEqual(['a', 'a', 'a']);
+  });
+
   it('recovers and starts its backoff anew', async () => {
     answers['a'] = timeout;
     verifier.track('a', target('a'));

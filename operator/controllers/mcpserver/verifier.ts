@@ -53,7 +53,7 @@ interface Entry {
   running: AbortController | undefined;
   /** Nothing can answer at present. */
   paused: boolean;
-  /** Another way to fail than the one that is known, seen once. */
+  /** A failure that is not what is known, seen once. */
   doubt: ProbeResult['outcome'] | undefined;
 }
 
@@ -64,6 +64,7 @@ interface Entry {
  * - never more than `concurrency` at a time, never two of one server; a server that has not failed goes before those that have;
  * - a changed fingerprint is verified at once; a success again after `interval` ± 10 %; a failure after up to 2 s, doubling to 5 min or
  *   to the interval if that is shorter, with full jitter, for ever;
+ * - a failure where nothing was known is a result at once, any other when it is confirmed;
  * - `onResult` follows each result; results live in memory alone.
  */
 export class Verifier {
@@ -230,9 +231,14 @@ export class Verifier {
     this.#options.onResult(key);
   }
 
-  /** A server in trouble fails in several ways by turns: only one that is seen twice in a row is news. */
-  #isDoubtful({ result, doubt }: Entry, outcome: ProbeResult['outcome']): boolean {
-    return result !== undefined && !works(result.outcome) && !works(outcome) && outcome !== result.outcome && outcome !== doubt;
+  /**
+   * One slow answer of a busy machine says nothing: what worked is believed to fail when it fails twice in a row. And a server in trouble fails in several
+   * ways by turns: only one that is seen twice in a row is news.
+   */
+  #isDoubtful({ result, target, doubt }: Entry, outcome: ProbeResult['outcome']): boolean {
+    const known = result?.outcome ?? (target.verifiedAt === undefined ? undefined : 'Verified');
+    if (known === undefined || works(outcome)) return false;
+    return works(known) ? doubt === undefined : outcome !== known && outcome !== doubt;
   }
 
   #retry(key: Key, entry: Entry): void {
