@@ -277,7 +277,7 @@ describe('other states', () => {
     await fleet.until(namespace, 'shaky', 'Available', { status: 'True' });
     await fleet.behave(namespace, 'shaky', { mode: 'Healthy' });
     await fleet.ready(namespace, 'shaky', 150);
-    expect(history.statuses('shaky', 'Verified')).toEqual(['Unknown', 'True', 'False', 'True']);
+    expect(history.statuses('shaky', 'Verified').slice(-3)).toEqual(['True', 'False', 'True']);
     expect(history.violations('shaky')).toEqual([]);
   });
 });

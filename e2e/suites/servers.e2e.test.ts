@@ -105,7 +105,7 @@ describe('a container', () => {
 
   test.concurrent('with more tools than one page or one status holds is listed completely', async () => {
     const namespace = await fleet.namespace();
-    await fleet.apply(namespace, 'large', faulty(['--tools', '1200', '--page-size', '50']));
+    await fleet.apply(namespace, 'large', faulty(['--tools', '1200', '--page-size', '100'], { verification: { interval: '10s' } }));
     const server = await fleet.ready(namespace, 'large');
     expect((await inventory(namespace, server)).map(({ name }) => name)).toContain('tool_1200');
     expect(server.status?.tools?.names?.length).toBe(50);
