@@ -1,11 +1,5 @@
 /** Reasons of events about an MCPServer. Like those of conditions they are API. */
 export const EventReason = {
-  /** Normal: a child object was made. */
-  Created: 'Created',
-  /** Normal: a child object was changed. */
-  Updated: 'Updated',
-  /** Normal: a child object is no longer wanted. */
-  Deleted: 'Deleted',
   /** Normal: pods are replaced, because what they read has changed or somebody asked. */
   Restarted: 'Restarted',
   /** Normal: the first handshake and listing after a failure or start worked. */
