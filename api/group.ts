@@ -29,6 +29,8 @@ export const Annotation = {
   ConfigDigest: `${GROUP}/config-digest`,
   /** On a pod: digest of the policy bundle that its guard should hold. Makes the kubelet refresh the volume at once. */
   PolicyDigest: `${GROUP}/policy-digest`,
+  /** On the ConfigMap of a bundle: uid of the MCPServer whose tools were pinned once. */
+  Pinned: `${GROUP}/pinned`,
   /** On an object that the operator applied: digest of what it last asked for, so that an unchanged wish is not sent again. */
   AppliedDigest: `${GROUP}/applied-digest`,
   /** Written by a user on an MCPServer to ask for a reconcile; echoed in `status.lastHandledReconcileAt`. */

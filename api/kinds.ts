@@ -57,10 +57,5 @@ export const MCPTOOLPOLICY: Kind = {
   ],
 };
 
-/**
- * Every kind that is installed: it gets its CRD, its reference, its schema for editors and its roles for users.
- *
- * `MCPTOOLPOLICY` joins together with the controller that brings policies to the guards: a policy that the API server takes and nobody
- * enforces is worse than none.
- */
-export const KINDS: readonly Kind[] = [MCPSERVER];
+/** Every kind that is installed: it gets its CRD, its reference, its schema for editors and its roles for users. */
+export const KINDS: readonly Kind[] = [MCPSERVER, MCPTOOLPOLICY];

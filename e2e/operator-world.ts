@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { vi } from 'vitest';
@@ -5,13 +6,14 @@ import type { MCPServer, MCPServerSpecInput } from '../api/mcpserver.ts';
 import { type Cluster, type ClusterOptions, startCluster } from './cluster/cluster.ts';
 import { kubectlFor } from './kubectl.ts';
 import { inventoryDigest } from '../mcp/digest.ts';
+import type { JsonObject } from '../mcp/jsonrpc.ts';
 import type { ProbeResult } from '../mcp/probe.ts';
 import { Client } from '../operator/kube/client.ts';
 import type { Credentials } from '../operator/kube/credentials.ts';
 import { isKubeError } from '../operator/kube/errors.ts';
 import { kubeconfig } from '../operator/kube/kubeconfig.ts';
 import { keyOf, type KubeObject, type ObjectName, type Resource } from '../operator/kube/object.ts';
-import { Pods } from '../operator/kube/resources.ts';
+import { ConfigMaps, Pods } from '../operator/kube/resources.ts';
 import { Transport } from '../operator/kube/transport.ts';
 import type { Pod } from '../operator/kube/wire.ts';
 import { type Condition, conditionOf, timestamp } from '../operator/runtime/conditions.ts';
@@ -19,6 +21,7 @@ import { kstatusViolations } from '../operator/runtime/kstatus.ts';
 import { logger } from '../operator/runtime/log.ts';
 import { Manager } from '../operator/runtime/manager.ts';
 import { addMCPServerController, type ControllerSettings } from '../operator/controllers/mcpserver/controller.ts';
+import type { GuardPod } from '../operator/controllers/mcpserver/guardreports.ts';
 import { MCPServers } from '../operator/controllers/mcpserver/stores.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -27,6 +30,8 @@ const ACCOUNT = 'mcp-fleet-operator';
 
 /** What a fake server answers, by name. */
 export type Answers = Map<string, ProbeResult>;
+
+const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
 export const verifiedBy = (...tools: readonly string[]): ProbeResult => ({
   outcome: 'Verified',
@@ -38,10 +43,10 @@ export const verifiedBy = (...tools: readonly string[]): ProbeResult => ({
       title: undefined,
       description: undefined,
       hints: { readOnly: true, destructive: undefined, idempotent: undefined, openWorld: undefined },
-      digest: `sha256:${name}`,
+      digest: digestOf(name),
       definition: { name },
     })),
-    digest: inventoryDigest(tools.map((name) => ({ name, digest: `sha256:${name}` }))),
+    digest: inventoryDigest(tools.map((name) => ({ name, digest: digestOf(name) }))),
     duplicates: [],
     warnings: [],
   },
@@ -61,6 +66,10 @@ export class World implements AsyncDisposable {
   readonly client: Client;
   readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
   readonly answers: Answers = new Map();
+  /** Servers whose guards keep what they have. */
+  readonly stuck = new Set<string>();
+  /** Digest by uid of the pod. */
+  readonly #held = new Map<string, string>();
   readonly #admin: Transport;
 
   private constructor(cluster: Cluster, kubectl: World['kubectl'], admin: Transport) {
@@ -105,11 +114,14 @@ export class World implements AsyncDisposable {
     addMCPServerController({
       manager,
       prober: async ({ metadata }) => this.answers.get(metadata.name) ?? verifiedBy('echo'),
+      readGuard: (pod, page) => this.#guard(pod, page),
       settings: {
         clusterDomain: 'cluster.local',
         operatorNamespace: NAMESPACE,
         runnerImages: { npm: 'runner/node:1', pypi: 'runner/python:1' },
         registries: { npm: undefined, pypi: undefined },
+        guardImage: { image: 'example.com/operator:1' },
+        ambient: 'Allow',
         assignIDs: true,
         grantableClusterRoles: ['view'],
         secretRotation: false,
@@ -128,6 +140,18 @@ export class World implements AsyncDisposable {
         await transport.close();
       },
     };
+  }
+
+  /** A guard whose kubelet looks at volumes when the pod starts, and later only when the pod changes. */
+  async #guard({ namespace, name, uid }: GuardPod, page: string): Promise<JsonObject> {
+    if (page !== '/status') throw new Error(`nobody asks for ${page}`);
+    const { metadata } = await this.client.get(Pods, { namespace, name });
+    const server = metadata.labels?.['mcp-fleet.dev/server'] ?? '';
+    const { data = {} } = await this.client.get(ConfigMaps, { namespace, name: `${server}-policy` });
+    const newest = digestOf(data['bundle.json'] ?? '');
+    const told = metadata.annotations?.['mcp-fleet.dev/policy-digest']?.startsWith(newest) === true;
+    if (!this.#held.has(uid) || (told && !this.stuck.has(server))) this.#held.set(uid, newest);
+    return { policyDigest: this.#held.get(uid) ?? null, rejections: [] };
   }
 
   async namespace(name: string): Promise<string> {
@@ -267,6 +291,7 @@ const isRunning = ({ status }: Pod): boolean =>
 
 export const runningStatus = (now = new Date()) => ({
   phase: 'Running',
+  podIP: '10.0.0.1',
   conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
     type,
     status: 'True',

@@ -1,4 +1,5 @@
 import { write } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { FLAGS, settings, SettingsError } from './settings.ts';
 import { requestDrain } from './draining.ts';
 import { Guard } from './guard.ts';
@@ -11,6 +12,8 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   if (args[0] === 'drain') {
+    // Those who send requests learn a little later that the pod is going.
+    await delay(Number(args[2] ?? 0) * 1000);
     await requestDrain(args[1] ?? process.env['MCP_FLEET_GUARD_CONTROL'] ?? '/run/mcp-fleet/guard.sock');
     return;
   }
@@ -50,7 +53,7 @@ function writeAll(descriptor: number, bytes: Buffer, done: (error: Error | null)
 
 function usage(): string {
   const flags = FLAGS.map((flag) => `  --${flag.name}${flag.default === '' ? '' : ` (${flag.default})`}\n      ${flag.help}\n`);
-  return `usage: guard [flags]\n       guard drain [socket]\n\n${flags.join('')}`;
+  return `usage: guard [flags]\n       guard drain [socket [seconds to wait before]]\n\n${flags.join('')}`;
 }
 
 try {

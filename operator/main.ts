@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { Counter, Histogram } from 'prom-client';
 import pkg from '../package.json' with { type: 'json' };
 import { addMCPServerController } from './controllers/mcpserver/controller.ts';
+import { directReader, readerThroughAPIServer } from './controllers/mcpserver/guardreports.ts';
 import { serverProber, throughAPIServer } from './controllers/mcpserver/prober.ts';
 import { Client } from './kube/client.ts';
 import { type Credentials, isInCluster } from './kube/credentials.ts';
@@ -55,18 +56,24 @@ export function operator({ settings: given, credentials, log, inCluster }: Opera
     }),
   });
   if (given['metrics-port'] !== 0) addMetricsServer(manager, client, metrics, given, log);
+  const outside = proxy === undefined ? undefined : new Client(proxy);
+  const readGuard = outside === undefined ? directReader : readerThroughAPIServer(outside);
   addMCPServerController({
     manager,
+    readGuard,
     prober: serverProber({
       clusterDomain: given['cluster-domain'],
       client: { name: 'mcp-fleet-operator', version: pkg.version },
-      ...(proxy !== undefined && { sendTo: throughAPIServer(new Client(proxy)) }),
+      readGuard,
+      ...(outside !== undefined && { sendTo: throughAPIServer(outside) }),
     }),
     settings: {
       clusterDomain: given['cluster-domain'],
       operatorNamespace: inCluster ? credentials.namespace : undefined,
       runnerImages: { npm: given['npm-image'], pypi: given['pypi-image'] },
       registries: { npm: given['npm-registry'], pypi: given['pypi-index'] },
+      guardImage: { image: given['guard-image'] },
+      ambient: given.ambient,
       assignIDs: given['assign-ids'],
       grantableClusterRoles: given['grantable-cluster-roles'],
       secretRotation: given['secret-rotation'],

@@ -34,6 +34,12 @@ export const rights = (clusterRoles: readonly string[]): Rights => ({
     { apiGroups: ['mcp-fleet.dev'], resources: ['mcpservers/status'], verbs: ['patch'] },
     // Asked for by the admission plugin OwnerReferencesPermissionEnforcement (on in OpenShift), since owner references block deletion.
     { apiGroups: ['mcp-fleet.dev'], resources: ['mcpservers/finalizers'], verbs: ['update'] },
+    { apiGroups: ['mcp-fleet.dev'], resources: ['mcptoolpolicies'], verbs: ['list', 'watch'] },
+    { apiGroups: ['mcp-fleet.dev'], resources: ['mcptoolpolicies/status'], verbs: ['patch'] },
+    // The keys with which guards seal sessions. They are made and never read.
+    { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
+    // An annotation makes the kubelet look at its volumes. Unlike `patch pods` this does not let the operator change what runs.
+    { apiGroups: [''], resources: ['pods/status'], verbs: ['patch'] },
     { apiGroups: ['apps'], resources: ['deployments'], verbs: owned },
     { apiGroups: [''], resources: ['services', 'serviceaccounts'], verbs: owned },
     // What a pod reads from a ConfigMap decides when it restarts. Watches ask for metadata only.

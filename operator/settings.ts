@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import pkg from '../package.json' with { type: 'json' };
 import { milliseconds } from '../api/schema/duration.ts';
 
 /** A comma-separated list; empty entries do not count. */
@@ -39,6 +40,15 @@ const Flags = z.object({
     .describe('Image that runs Python packages. Default: ghcr.io/astral-sh/uv:0.9-python3.13-bookworm-slim.'),
   'npm-registry': Registry.optional().describe("Where npm packages come from. Default: npm's own."),
   'pypi-index': Registry.optional().describe('Where Python packages come from. Default: PyPI.'),
+  'guard-image': z
+    .string()
+    .min(1)
+    .default(`ghcr.io/mcp-fleet/mcp-fleet-operator:${pkg.version}`)
+    .describe("Image that runs the guards. Default: this release's own."),
+  ambient: z
+    .enum(['Allow', 'ReadOnly', 'Deny'], { error: 'must be Allow, ReadOnly or Deny' })
+    .default('Allow')
+    .describe('What guards do where no MCPToolPolicy selects the server: Allow, ReadOnly or Deny. Default: Allow.'),
   'leader-elect': Switch.default(false).describe('Let one of several replicas work at a time, by a Lease. Default: false.'),
   'lease-namespace': z.string().default('').describe("Namespace of the Lease. Default: the operator's."),
   'health-port': PortNumber.default(8081).describe('Port of /healthz and /readyz; 0: any. Default: 8081.'),

@@ -117,7 +117,8 @@ function deviated(deployment: Deployment, { image, imageId, flags = [] }: Deviat
   const containers = template.spec.containers.map((container) => ({
     ...container,
     image: image ?? container.image,
-    args: [...(container.args ?? []), ...flags],
+    // The guards run the same image.
+    args: [...(container.args ?? []), ...(image === undefined ? [] : [`--guard-image=${image}`]), ...flags],
   }));
   const annotations = { ...template.metadata.annotations, ...(imageId === undefined ? {} : { 'mcp-fleet.dev/image-id': imageId }) };
   const pod = { ...template, metadata: { ...template.metadata, annotations }, spec: { ...template.spec, containers } };

@@ -1,6 +1,7 @@
 import { GROUP } from '../../api/group.ts';
 import { KINDS } from '../../api/kinds.ts';
 import { accessPolicy, accessPolicyBinding } from '../../operator/controllers/mcpserver/admission.ts';
+import { tierPolicy, tierPolicyBinding } from '../../operator/controllers/mcptoolpolicy/admission.ts';
 import { defaultGrantable, GRANTABLE_CLUSTER_ROLE, rights } from '../../operator/rights.ts';
 import type { Artifact } from './artifact.ts';
 import { yamlDocument } from './yaml.ts';
@@ -47,6 +48,7 @@ export function rbac(): Artifact[] {
       binding('ClusterRoleBinding', 'mcp-fleet-secret-rotation', 'ClusterRole', 'mcp-fleet-secret-rotation'),
     ]),
     file('config/admission/kubernetes-access.yaml', [accessPolicy(), accessPolicyBinding()]),
+    file('config/admission/policy-namespaces.yaml', [tierPolicy(NAMESPACE), tierPolicyBinding()]),
   ];
 }
 

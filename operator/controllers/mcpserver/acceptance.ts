@@ -40,27 +40,42 @@ export function firstViolation(input: AcceptanceInput): Violation | undefined {
 const tunnelIsOurs: Check = ({ server: { spec } }) =>
   spec.tunnel === undefined ? undefined : { reason: 'InvalidSpec', message: 'spec.tunnel is set by the operator alone' };
 
+type Asked = readonly (readonly [field: string, asked: (spec: MCPServerSpec) => boolean])[];
+
 /** What only a server with a guard can have, and how it is asked for. */
-const needsGuard: readonly (readonly [field: string, asked: (spec: MCPServerSpec) => boolean])[] = [
-  ['guard.enabled: true', ({ guard }) => guard.enabled],
-  ['remote', ({ remote }) => remote !== undefined],
-  ['service', ({ service }) => service !== undefined],
-  ['transport.type: Stdio', ({ transport }) => transport.type === 'Stdio'],
+const needsGuard: Asked = [
   ['transport.bind: Loopback', ({ transport }) => transport.bind === 'Loopback'],
   ['authentication.type other than None', ({ authentication }) => authentication.type !== 'None'],
   ['policy.required: true', ({ policy }) => policy.required],
-  ['autoscaling.requestsPerSecond', ({ autoscaling }) => autoscaling?.requestsPerSecond !== undefined],
-  ['verification.headers[].valueFrom', ({ verification }) => (verification.headers ?? []).some(({ valueFrom }) => valueFrom !== undefined)],
 ];
 
+/** What the guards of this release cannot do yet, or the operator cannot arrange for them. */
+const notYet: Asked = [
+  ['remote', ({ remote }) => remote !== undefined],
+  ['service', ({ service }) => service !== undefined],
+  ['transport.type: Stdio', ({ transport }) => transport.type === 'Stdio'],
+  ['authentication.serviceAccounts', ({ authentication }) => authentication.serviceAccounts !== undefined],
+  ['authentication.jwt', ({ authentication }) => (authentication.jwt ?? []).length > 0],
+  ['autoscaling.requestsPerSecond', ({ autoscaling }) => autoscaling?.requestsPerSecond !== undefined],
+  ['verification.headers[].valueFrom', ({ verification }) => (verification.headers ?? []).some(({ valueFrom }) => valueFrom !== undefined)],
+  ['verification.headers with a guard', ({ verification, guard }) => guard.enabled && (verification.headers ?? []).length > 0],
+];
+
+const fieldsOf = (list: Asked, spec: MCPServerSpec): string =>
+  list.flatMap(([field, asked]) => (asked(spec) ? [`spec.${field}`] : [])).join(', ');
+
 const guardRequired: Check = ({ server: { spec } }) => {
-  const asked = needsGuard.filter(([, is]) => is(spec)).map(([field]) => `spec.${field}`);
-  return asked.length === 0
+  const early = fieldsOf(notYet, spec);
+  if (early !== '') {
+    return {
+      reason: 'GuardRequired',
+      message: `${early} needs a guard that can do more than those of this release: remove that from the spec`,
+    };
+  }
+  const asked = spec.guard.enabled ? '' : fieldsOf(needsGuard, spec);
+  return asked === ''
     ? undefined
-    : {
-        reason: 'GuardRequired',
-        message: `This release runs servers without the guard, and ${asked.join(', ')} needs it: remove that from the spec`,
-      };
+    : { reason: 'GuardRequired', message: `${asked} needs the guard: set spec.guard.enabled: true, or remove that from the spec` };
 };
 
 const fieldsProtected: Check = ({ server: { spec } }) => {

@@ -7,14 +7,14 @@ export const ACCESS_POLICY_NAME = 'mcp-fleet-kubernetes-access';
 /** The most entries that the schema allows in `kubernetesAccess.namespaces`; one validation is written for each. */
 const NAMESPACES = 16;
 
-interface Validation {
+export interface Validation {
   readonly expression: string;
   readonly message?: string;
   readonly messageExpression?: string;
   readonly reason: 'Forbidden';
 }
 
-interface AdmissionPolicy extends KubeObject {
+export interface AdmissionPolicy extends KubeObject {
   readonly spec: {
     readonly failurePolicy: 'Fail';
     readonly matchConstraints: {
@@ -31,7 +31,7 @@ interface AdmissionPolicy extends KubeObject {
   };
 }
 
-interface AdmissionPolicyBinding extends KubeObject {
+export interface AdmissionPolicyBinding extends KubeObject {
   readonly spec: { readonly policyName: string; readonly validationActions: readonly string[] };
 }
 

@@ -8,11 +8,12 @@ import { ingress } from './ingress.ts';
 import type { ChildInput } from './input.ts';
 import { networkPolicy } from './networkpolicy.ts';
 import { podMonitor } from './podmonitor.ts';
+import { policyConfigMap } from './policyconfigmap.ts';
 import { service } from './service.ts';
 import { serviceAccount } from './serviceaccount.ts';
 
 /** What a pod needs to start, and what protects it, before the pod; roles before what binds them. */
-const first = [serviceAccount, networkPolicy, clusterRole, service];
+const first = [serviceAccount, policyConfigMap, networkPolicy, clusterRole, service];
 const second = [deployment, autoscaler, disruptionBudget, ingress, httpRoute, podMonitor];
 
 /** All children of a server that its spec asks for, in the two stages in which they are applied. */

@@ -2,7 +2,8 @@ import { MCP_PORT_NAME, SERVER_CONTAINER } from '../../../api/group.ts';
 import type { MCPServer, MCPServerSpec } from '../../../api/mcpserver.ts';
 import { serverPort } from '../../../api/transport.ts';
 import type { Container, VolumeMount } from '../../kube/wire.ts';
-import type { ChildSettings } from './input.ts';
+import { adminProbe, waitUntilDrained } from './guard.ts';
+import { type ChildSettings, hasGuard } from './input.ts';
 import { PACKAGE_PROGRAM, runnerImage } from './package.ts';
 import { securityContext } from './security.ts';
 
@@ -28,7 +29,9 @@ export function serverContainer(server: MCPServer, settings: ChildSettings, moun
   return {
     name: SERVER_CONTAINER,
     ...program(spec, settings),
-    ...(port !== undefined && { ports: [{ name: MCP_PORT_NAME, containerPort: port, protocol: 'TCP' }] }),
+    ...(port !== undefined && {
+      ports: [{ name: hasGuard(server) ? UNGUARDED_PORT_NAME : MCP_PORT_NAME, containerPort: port, protocol: 'TCP' }],
+    }),
     env: environment(spec),
     ...(spec.envFrom !== undefined && spec.envFrom.length > 0 && { envFrom: spec.envFrom }),
     resources: resources(spec),
@@ -37,10 +40,13 @@ export function serverContainer(server: MCPServer, settings: ChildSettings, moun
     securityContext: securityContext(spec),
     // Kubernetes takes the endpoint away and signals the container at the same moment: without a guard that drains, a pause keeps calls from a pod
     // that has stopped listening.
-    lifecycle: { preStop: { sleep: { seconds: PAUSE_SECONDS } } },
+    lifecycle: hasGuard(server) ? waitUntilDrained : { preStop: { sleep: { seconds: PAUSE_SECONDS } } },
     terminationMessagePolicy: 'FallbackToLogsOnError',
   };
 }
+
+/** The server's own port behind a guard. The Service finds the guard by the name `mcp`, so this one has another. */
+const UNGUARDED_PORT_NAME = 'server';
 
 /** How long it takes at most until every kube-proxy has learned that an endpoint is gone. */
 const PAUSE_SECONDS = 5;
@@ -76,20 +82,22 @@ const STARTUP_SECONDS = { container: 60, package: 300 };
 const STARTUP_PERIOD_SECONDS = 2;
 
 function probes(
-  { probes: given = {}, package: workload }: MCPServerSpec,
+  { probes: given = {}, package: workload, guard, transport }: MCPServerSpec,
   port: number,
 ): Pick<Container, 'startupProbe' | 'livenessProbe' | 'readinessProbe'> {
   const seconds = workload === undefined ? STARTUP_SECONDS.container : STARTUP_SECONDS.package;
+  const rhythm = { periodSeconds: STARTUP_PERIOD_SECONDS, failureThreshold: seconds / STARTUP_PERIOD_SECONDS, timeoutSeconds: 1 };
   const tcpSocket = { port };
+  // The kubelet cannot reach what listens on 127.0.0.1 of the pod; the guard can.
+  const startup = transport.bind === 'Loopback' ? adminProbe('/upstream', rhythm) : { tcpSocket, successThreshold: 1, ...rhythm };
+  // With a guard its readiness asks the server, too.
+  const readiness = guard.enabled
+    ? undefined
+    : { tcpSocket, periodSeconds: 5, failureThreshold: 3, timeoutSeconds: 1, successThreshold: 1 };
+  const readinessProbe = given.readiness ?? readiness;
   return {
-    startupProbe: given.startup ?? {
-      tcpSocket,
-      periodSeconds: STARTUP_PERIOD_SECONDS,
-      failureThreshold: seconds / STARTUP_PERIOD_SECONDS,
-      timeoutSeconds: 1,
-      successThreshold: 1,
-    },
-    readinessProbe: given.readiness ?? { tcpSocket, periodSeconds: 5, failureThreshold: 3, timeoutSeconds: 1, successThreshold: 1 },
+    startupProbe: given.startup ?? startup,
+    ...(readinessProbe !== undefined && { readinessProbe }),
     ...(given.liveness !== undefined && { livenessProbe: given.liveness }),
   };
 }

@@ -21,13 +21,19 @@ import type { ConfigMap, Deployment } from '../../kube/wire.ts';
 import { type AnyChildKind, type ChildKind, Children } from '../../runtime/children.ts';
 import type { Manager } from '../../runtime/manager.ts';
 import { handOverReplicas } from '../../runtime/replicas.ts';
-import { Channel, changed, mapped, owned, primary, type Source, whenServed } from '../../runtime/source.ts';
+import { Channel, changed, changedBySomebody, mapped, owned, primary, type Source, whenServed } from '../../runtime/source.ts';
 import { StatusWriter } from '../../runtime/status.ts';
 import type { Change, Store } from '../../runtime/store.ts';
+import type { Ambient } from '../../../mcp/policy/bundle.ts';
+import { addMCPToolPolicyController, policiesOf, serversOf } from '../mcptoolpolicy/controller.ts';
 import { ConfigContents } from './configcontents.ts';
+import { Distribution } from './distribution.ts';
+import { Enforcement } from './enforcement.ts';
+import type { GuardReader } from './guardreports.ts';
+import { Standings } from './standing.ts';
 import { deployment } from './deployment.ts';
 import type { ChildInput, ChildSettings } from './input.ts';
-import { ownerOfClusterName } from './names.ts';
+import { guardNames, ownerOfClusterName } from './names.ts';
 import type { Prober } from './prober.ts';
 import { MCPServerReconciler } from './reconciler.ts';
 import { type Reference, references } from './references.ts';
@@ -37,6 +43,8 @@ import { isToolList } from './tools.ts';
 import { systemClock, Verifier, type VerifierOptions } from './verifier.ts';
 
 export interface ControllerSettings extends ChildSettings {
+  /** What holds for servers that no policy selects. */
+  readonly ambient: Ambient;
   /** ClusterRoles that `kubernetesAccess.clusterRoles` may name. */
   readonly grantableClusterRoles: readonly string[];
   /** Whether Secrets are watched, by their metadata. */
@@ -52,6 +60,7 @@ export interface ControllerSettings extends ChildSettings {
 export interface ControllerParts {
   readonly manager: Manager;
   readonly prober: Prober;
+  readonly readGuard: GuardReader;
   readonly settings: ControllerSettings;
   /** For metrics. */
   readonly onVerified?: VerifierOptions['onVerified'];
@@ -59,9 +68,10 @@ export interface ControllerParts {
 }
 
 /** Adds everything about MCPServers to a manager. Returns what the tests look into. */
-export function addMCPServerController({ manager, prober, settings, onVerified, onVerifierError }: ControllerParts): {
+export function addMCPServerController({ manager, prober, readGuard, settings, onVerified, onVerifierError }: ControllerParts): {
   readonly stores: Stores;
   readonly verifier: Verifier;
+  readonly distribution: Distribution;
 } {
   const { client } = manager;
   const referencesOf = referenceFinder(settings);
@@ -79,6 +89,23 @@ export function addMCPServerController({ manager, prober, settings, onVerified, 
     onError: onVerifierError,
     ...(onVerified !== undefined && { onVerified }),
   });
+  const policiesWoken = new Channel();
+  const tellPolicies = (key: Key): void => {
+    const server = stores.servers.get(key);
+    if (server === undefined) return;
+    for (const policy of policiesOf(server, stores.policies.values(), settings.operatorNamespace)) policiesWoken.wake(policy);
+  };
+  const distribution = new Distribution({
+    client,
+    read: readGuard,
+    clock: systemClock,
+    onChange: (key) => {
+      verified.wake(key);
+      tellPolicies(key);
+    },
+    onError: onVerifierError,
+  });
+  const standings = new Standings(tellPolicies);
   const contents = new ConfigContents(client);
   stores.existing.ConfigMap.subscribe(({ key, new: next }) => {
     if (next === undefined) contents.forget(key);
@@ -87,7 +114,7 @@ export function addMCPServerController({ manager, prober, settings, onVerified, 
     name: 'mcpserver',
     workers: settings.workers,
     keys: () => stores.servers.keys(),
-    sources: sources(stores, verified),
+    sources: sources(stores, verified, settings.operatorNamespace),
     reconciler: new MCPServerReconciler({
       client,
       stores,
@@ -103,13 +130,38 @@ export function addMCPServerController({ manager, prober, settings, onVerified, 
       rollouts: new ReferenceRollouts(() => performance.now()),
       verifier,
       prober,
+      enforcement: new Enforcement({
+        client,
+        stores,
+        settings,
+        inventory: (key) => verifier.result(key)?.inventory,
+        now: () => new Date(),
+      }),
+      distribution,
+      standings,
       settings,
       referencesOf,
       now: () => new Date(),
     }),
   });
-  manager.add({ name: 'verifier', start: () => Promise.resolve(), stop: () => Promise.resolve(verifier.stop()) });
-  return { stores, verifier };
+  addMCPToolPolicyController({
+    manager,
+    servers: stores.servers,
+    policies: stores.policies,
+    standings,
+    distribution,
+    woken: policiesWoken,
+    operatorNamespace: settings.operatorNamespace,
+    workers: settings.workers,
+    now: () => new Date(),
+  });
+  const stop = (): Promise<void> => {
+    verifier.stop();
+    distribution.stop();
+    return Promise.resolve();
+  };
+  manager.add({ name: 'verifier', start: () => Promise.resolve(), stop });
+  return { stores, verifier, distribution };
 }
 
 /** What the pods of a server refer to, worked out once per version of it. */
@@ -132,6 +184,7 @@ const inputFor = (server: MCPServer, settings: ChildSettings): ChildInput => ({
   configDigest: undefined,
   replicas: undefined,
   apiServer: { clusterIPs: [], servicePort: 443, endpoints: [] },
+  bundle: undefined,
   has: { httpRoutes: false, podMonitors: false },
 });
 
@@ -178,8 +231,8 @@ function childKinds(stores: Stores, verifier: Verifier): AnyChildKind[] {
 }
 
 /** Everything that can change what a server's children or status should be. */
-function sources(stores: Stores, verified: Channel): Source[] {
-  const { servers, existing, pods } = stores;
+function sources(stores: Stores, verified: Channel, operatorNamespace: string | undefined): Source[] {
+  const { servers, existing, pods, policies } = stores;
   const all = () => servers.keys();
   const withAccess = () =>
     [...servers.values()].filter(({ spec }) => spec.kubernetesAccess !== undefined).map(({ metadata }) => keyOf(metadata));
@@ -210,7 +263,13 @@ function sources(stores: Stores, verified: Channel): Source[] {
     ...foreign.map((store) => mapped(store, ownerByName, byOthers)),
     ...ownedKinds.map((store) => mapped(store, withoutOwner, byOthers)),
     mapped(pods, serverOfPod),
-    mapped(stores.warnings, (event) => podOfEvent(event).flatMap((key) => serversOf(pods.get(key)))),
+    mapped(
+      policies,
+      (policy) => serversOf(policy, servers.values(), operatorNamespace).map(({ metadata }) => keyOf(metadata)),
+      (change) => !change.initial && changedBySomebody(change),
+    ),
+    mapped(existing.ConfigMap, serverOfPins, notInitial),
+    mapped(stores.warnings, (event) => podOfEvent(event).flatMap((key) => serversOfPod(pods.get(key)))),
     ...(['ConfigMap', 'PersistentVolumeClaim', 'ServiceAccount', 'Secret'] as const).flatMap((kind) => {
       const store = existing[kind];
       return store === undefined ? [] : [mapped(store, referring(kind), notInitial)];
@@ -223,7 +282,13 @@ function sources(stores: Stores, verified: Channel): Source[] {
   ];
 }
 
-const serversOf = (pod: KubeObject | undefined): readonly Key[] => (pod === undefined ? [] : serverOfPod(pod));
+const serversOfPod = (pod: KubeObject | undefined): readonly Key[] => (pod === undefined ? [] : serverOfPod(pod));
+
+/** The ConfigMap with pins may be anybody's: only its name tells. */
+const serverOfPins = ({ metadata: { namespace = '', name } }: KubeObject): readonly Key[] =>
+  name.endsWith(PINS_SUFFIX) ? [keyOf({ namespace, name: name.slice(0, -PINS_SUFFIX.length) })] : [];
+
+const PINS_SUFFIX = guardNames('').pins;
 
 const ownerByName = ({ metadata }: KubeObject): readonly Key[] => {
   const owner = ownerOfClusterName(metadata.name);

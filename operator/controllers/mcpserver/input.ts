@@ -10,6 +10,8 @@ export interface ChildSettings {
   readonly runnerImages: { readonly npm: string; readonly pypi: string };
   /** Where packages come from unless `env` says otherwise. Absent: the public registries. */
   readonly registries: { readonly npm: string | undefined; readonly pypi: string | undefined };
+  /** Image that runs the guards: the operator's own. `pullPolicy` absent: Kubernetes' default for its tag. */
+  readonly guardImage: { readonly image: string; readonly pullPolicy?: 'Always' | 'IfNotPresent' | 'Never' };
   /** Whether pods get user, group and fsGroup 65532. False where the platform assigns them (OpenShift). */
   readonly assignIDs: boolean;
 }
@@ -23,6 +25,13 @@ export interface APIServerAddresses {
   readonly endpoints: readonly { readonly ip: string; readonly port: number }[];
 }
 
+/** The content of ConfigMap `<name>-policy`. */
+export interface GuardBundle {
+  readonly files: Readonly<Record<string, string>>;
+  /** Whether the tools of the server were pinned before. */
+  readonly pinned: boolean;
+}
+
 /** Everything that children are made from. Children are pure functions of it. */
 export interface ChildInput {
   readonly server: MCPServer;
@@ -32,6 +41,8 @@ export interface ChildInput {
   /** `spec.replicas` of the Deployment; absent: the autoscaler's. */
   readonly replicas: number | undefined;
   readonly apiServer: APIServerAddresses;
+  /** What the guards enforce; absent without a guard. */
+  readonly bundle: GuardBundle | undefined;
   /** Optional APIs that this cluster has. */
   readonly has: { readonly httpRoutes: boolean; readonly podMonitors: boolean };
 }
@@ -41,3 +52,6 @@ export const guaranteedReplicas = ({ spec }: MCPServer): number => (spec.suspend
 
 /** Whether the server runs in pods of its own, not elsewhere. */
 export const hasWorkload = ({ spec }: MCPServer): boolean => spec.container !== undefined || spec.package !== undefined;
+
+/** Whether a guard stands in front of the server. */
+export const hasGuard = ({ spec }: Pick<MCPServer, 'spec'>): boolean => spec.guard.enabled;

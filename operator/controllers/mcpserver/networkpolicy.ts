@@ -1,7 +1,7 @@
 import { GuardPort, MCP_PORT_NAME } from '../../../api/group.ts';
 import { serverPort } from '../../../api/transport.ts';
 import type { NetworkPolicy, NetworkPolicyPeer } from '../../kube/wire.ts';
-import type { APIServerAddresses, ChildInput } from './input.ts';
+import { type APIServerAddresses, type ChildInput, hasGuard } from './input.ts';
 import { childMeta, selector } from './names.ts';
 
 type Spec = NonNullable<NetworkPolicy['spec']>;
@@ -33,16 +33,23 @@ export function networkPolicy(input: ChildInput): NetworkPolicy | undefined {
 
 function ingress({ server, settings }: ChildInput): Ingress[] {
   const { ingressFrom = [] } = server.spec.network;
-  const ports = [{ port: dataPort(server.spec), protocol: 'TCP' }];
-  // No `from` at all where anybody may call: gateways, load balancers and the API server's proxy are no pods that a peer could name.
-  if (ingressFrom.length === 0) return [{ ports }];
+  const { scrapeFrom = [] } = server.spec.telemetry;
+  const guarded = hasGuard(server);
   const operator: NetworkPolicyPeer[] =
     settings.operatorNamespace === undefined
       ? []
       : [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': settings.operatorNamespace } } }];
-  // Without a guard the operator itself asks the server.
-  return [{ ports, from: [...ingressFrom, ...operator] }];
+  // Guards hand sessions over to each other. Without a guard the operator itself asks the server.
+  const always = guarded ? [{ podSelector: { matchLabels: selector(server) } }] : operator;
+  return [
+    // No `from` at all where anybody may call: gateways, load balancers and the API server's proxy are no pods that a peer could name.
+    { ports: tcp(dataPort(server.spec)), ...(ingressFrom.length > 0 && { from: [...ingressFrom, ...always] }) },
+    ...(guarded && operator.length > 0 ? [{ ports: tcp(GuardPort.Admin), from: operator }] : []),
+    ...(guarded && scrapeFrom.length > 0 ? [{ ports: tcp(GuardPort.Metrics), from: [...scrapeFrom] }] : []),
+  ];
 }
+
+const tcp = (port: number | string) => [{ port, protocol: 'TCP' }];
 
 function egress({ server, apiServer }: ChildInput): Egress[] {
   const { dns, to = [], internet } = server.spec.network.egress;
@@ -56,6 +63,7 @@ function egress({ server, apiServer }: ChildInput): Egress[] {
       ],
     });
   }
+  if (hasGuard(server)) rules.push({ ports: tcp(GuardPort.Data), to: [{ podSelector: { matchLabels: selector(server) } }] });
   if (to.length > 0) rules.push({ to: [...to] });
   if (server.spec.kubernetesAccess !== undefined) rules.push(...apiServerRules(apiServer));
   if (internet) {

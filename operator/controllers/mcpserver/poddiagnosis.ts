@@ -1,4 +1,4 @@
-import { SERVER_CONTAINER } from '../../../api/group.ts';
+import { GUARD_CONTAINER, SERVER_CONTAINER } from '../../../api/group.ts';
 import type { Pod } from '../../kube/wire.ts';
 import { crashHint, type Expectation } from './crash.ts';
 import { logTail, oneLine } from './quote.ts';
@@ -152,6 +152,15 @@ const notAnswering: Check = ({ pod, warnings, expected }) => {
 
 const READINESS_FAILED = 'Readiness probe failed: ';
 
+/** The server runs, and its guard is not satisfied: what it lacks is told by the verification. */
+const guardNotReady: Check = ({ pod, warnings }) => {
+  const [server, guard] = [SERVER_CONTAINER, GUARD_CONTAINER].map((name) => statuses(pod).find((status) => status.name === name));
+  const failed = about(pod, warnings, 'Unhealthy').some(({ message }) => message.startsWith(READINESS_FAILED));
+  return server?.state?.running !== undefined && server.started === true && guard?.state?.running !== undefined && !guard.ready && failed
+    ? { reason: 'ServerNotAnswering', message: 'The container runs, but the guard has no answer to MCP from it' }
+    : undefined;
+};
+
 /** In the order in which a pod comes to life; a later step cannot fail before an earlier one has passed. */
 const checks: readonly Check[] = [
   unschedulable,
@@ -162,6 +171,7 @@ const checks: readonly Check[] = [
   sandboxFailed,
   notListening,
   notAnswering,
+  guardNotReady,
 ];
 
 /** The surest cause for a pod that is not ready; `undefined` when it simply takes its time. */

@@ -2,7 +2,8 @@ import { Annotation } from '../../../api/group.ts';
 import type { PodTemplateSpec } from '../../kube/wire.ts';
 import { canonical } from './canonical.ts';
 import { resources, serverContainer } from './container.ts';
-import type { ChildInput } from './input.ts';
+import { guardContainer, guardVolumes } from './guard.ts';
+import { type ChildInput, hasGuard } from './input.ts';
 import { labels, selector, sorted } from './names.ts';
 import { installer } from './package.ts';
 import { mergePodTemplate } from './podtemplate.ts';
@@ -17,6 +18,12 @@ const SHUTDOWN_SECONDS = 15;
 export function podTemplate({ server, settings, configDigest }: ChildInput): PodTemplateSpec {
   const { spec } = server;
   const volumes = mountedVolumes(server);
+  const guarded = hasGuard(server);
+  const initContainers = [
+    ...(spec.package === undefined ? [] : [installer(spec, spec.package, settings, resources(spec))]),
+    // After the installer: until the server starts there is nothing to guard.
+    ...(guarded ? [guardContainer(server, settings)] : []),
+  ];
   const template: PodTemplateSpec = {
     metadata: {
       labels: sorted({ ...spec.labels, ...labels(server) }),
@@ -29,7 +36,7 @@ export function podTemplate({ server, settings, configDigest }: ChildInput): Pod
       enableServiceLinks: false,
       securityContext: podSecurityContext(spec, settings.assignIDs),
       terminationGracePeriodSeconds: spec.rollout.drainSeconds + SHUTDOWN_SECONDS,
-      ...(spec.package !== undefined && { initContainers: [installer(spec, spec.package, settings, resources(spec))] }),
+      ...(initContainers.length > 0 && { initContainers }),
       containers: [
         serverContainer(
           server,
@@ -37,7 +44,7 @@ export function podTemplate({ server, settings, configDigest }: ChildInput): Pod
           volumes.flatMap(({ mounts }) => mounts),
         ),
       ],
-      volumes: volumes.map(({ volume }) => volume),
+      volumes: [...volumes.map(({ volume }) => volume), ...(guarded ? guardVolumes(server) : [])],
       ...(spec.imagePullSecrets !== undefined && spec.imagePullSecrets.length > 0 && { imagePullSecrets: spec.imagePullSecrets }),
       ...scheduling({ server }),
     },

@@ -5,22 +5,30 @@ import type { Send } from '../../../mcp/http.ts';
 import { probe, type ProbeResult } from '../../../mcp/probe.ts';
 import { underPrefix } from '../../../mcp/under-prefix.ts';
 import { type Client, servicePath } from '../../kube/client.ts';
+import { askGuards, type GuardPod, type GuardReader } from './guardreports.ts';
+import { hasGuard } from './input.ts';
 import { serviceURL } from './service.ts';
 
 /** Verifies one server as it is reached from here. Rejects with the reason of `signal` alone. */
-export type Prober = (server: MCPServer, options: { readonly signal: AbortSignal; readonly era: Era | undefined }) => Promise<ProbeResult>;
+export type Prober = (
+  server: MCPServer,
+  options: { readonly signal: AbortSignal; readonly era: Era | undefined; readonly guards: readonly GuardPod[] },
+) => Promise<ProbeResult>;
 
 export interface ProberOptions {
   readonly clusterDomain: string;
   /** What we say we are. */
   readonly client: { readonly name: string; readonly version: string };
+  readonly readGuard: GuardReader;
   /** How requests reach a server. Absent: directly, by the name of its Service. */
   readonly sendTo?: (server: MCPServer) => Send;
 }
 
 export const serverProber =
-  ({ clusterDomain, client, sendTo }: ProberOptions): Prober =>
-  async (server, { signal, era }) => {
+  ({ clusterDomain, client, sendTo, readGuard }: ProberOptions): Prober =>
+  async (server, { signal, era, guards }) => {
+    // Each guard verifies its own server all the time; nobody else can, past a policy.
+    if (hasGuard(server)) return askGuards(guards, readGuard, signal);
     const { transport, verification } = server.spec;
     return probe(
       {

@@ -16,9 +16,14 @@ import { apiServerAddresses } from './apiserver.ts';
 import { availability, isRolledOut } from './availability.ts';
 import { children } from './children.ts';
 import type { ConfigContents } from './configcontents.ts';
+import type { Distribution } from './distribution.ts';
+import { BundleSizeError, type Enforced, type Enforcement } from './enforcement.ts';
+import { guardPods } from './guardreports.ts';
+import { policyState } from './policystate.ts';
+import type { Standings } from './standing.ts';
 import { wantedReplicas } from './deployment.ts';
 import { address, exposure } from './exposure.ts';
-import { type ChildInput, type ChildSettings } from './input.ts';
+import { type ChildInput, type ChildSettings, hasGuard } from './input.ts';
 import { type Note, notes } from './notes.ts';
 import type { Reference } from './references.ts';
 import { awaited, ownFailure, refusal } from './refusal.ts';
@@ -42,6 +47,9 @@ export interface ReconcilerOptions {
   readonly rollouts: ReferenceRollouts;
   readonly verifier: Verifier;
   readonly prober: Prober;
+  readonly enforcement: Enforcement;
+  readonly distribution: Distribution;
+  readonly standings: Standings;
   readonly settings: ChildSettings & {
     readonly grantableClusterRoles: readonly string[];
     readonly secretRotation: boolean;
@@ -57,6 +65,8 @@ interface Gathered {
   readonly server: MCPServer & KubeObject;
   readonly key: Key;
   readonly references: readonly Reference[];
+  /** What its guards should enforce, or why that cannot be brought into the form of a bundle. */
+  readonly enforced: Enforced | BundleSizeError;
 }
 
 /** What came of an attempt to bring the children about. */
@@ -90,7 +100,12 @@ export class MCPServerReconciler implements Reconciler {
     }
     if (server.metadata.deletionTimestamp !== undefined) return this.#release(server, key, context.signal);
 
-    const gathered = { server, key, references: this.#options.referencesOf(server) };
+    const gathered = {
+      server,
+      key,
+      references: this.#options.referencesOf(server),
+      enforced: await this.#enforced(server, key, context.signal),
+    };
     const violation = this.#violation(gathered);
     const attempt =
       violation === undefined ? await this.#converge(gathered, context.signal) : await this.#refuse(gathered, violation, context.signal);
@@ -100,9 +115,19 @@ export class MCPServerReconciler implements Reconciler {
     return attempt.after === undefined ? undefined : { after: attempt.after };
   }
 
-  #violation({ server, references, key }: Gathered): Violation | undefined {
+  async #enforced(server: MCPServer & KubeObject, key: Key, signal: AbortSignal): Promise<Enforced | BundleSizeError> {
+    try {
+      return await this.#options.enforcement.of(server, key, signal);
+    } catch (error) {
+      if (error instanceof BundleSizeError) return error;
+      throw error;
+    }
+  }
+
+  #violation({ server, references, key, enforced }: Gathered): Violation | undefined {
     const { stores, settings } = this.#options;
     const { namespace = '' } = parseKey(key);
+    if (enforced instanceof BundleSizeError) return { reason: 'InvalidSpec', message: enforced.message };
     return firstViolation({
       server,
       references,
@@ -115,22 +140,29 @@ export class MCPServerReconciler implements Reconciler {
 
   /** Without a guard nothing may serve what was meant to have one. In all other cases what runs goes on running as it last made sense. */
   async #refuse({ server }: Gathered, violation: Violation, signal: AbortSignal): Promise<Attempt> {
+    this.#options.standings.set(keyOf(server.metadata), { guarded: hasGuard(server), compiled: undefined });
     if (violation.reason === 'GuardRequired') await this.#options.children.converge(ownerFrom(server), [], signal);
     return { violation, error: undefined, retrying: undefined, after: undefined };
   }
 
   async #converge(gathered: Gathered, signal: AbortSignal): Promise<Attempt> {
-    const { stores, client, children: owned, verifier } = this.#options;
+    const { stores, client, children: owned, verifier, enforcement } = this.#options;
     const { server, key } = gathered;
+    const enforced = gathered.enforced instanceof BundleSizeError ? undefined : gathered.enforced;
     const decision = await this.#digest(gathered, signal);
     const inventory = verifier.result(key)?.inventory;
     // Read only where there is something new to compare it with.
     const before = inventory === undefined || inventory.digest === server.status?.tools?.digest ? undefined : this.#listed(server, key);
-    const stages = [...children(this.#input(server, decision.digest)), ...(inventory === undefined ? [] : [toolLists(server, inventory)])];
+    const stages = [
+      ...children(this.#input(server, decision.digest, enforced)),
+      ...(inventory === undefined ? [] : [toolLists(server, inventory)]),
+    ];
     try {
       if (reachesBeyondNamespace(server))
         await addFinalizer(server, FINALIZER, { client, resource: MCPServers, store: stores.servers, signal });
+      if (hasGuard(server)) await enforcement.ensureKeys(server, key, signal);
       await owned.converge(ownerFrom(server), stages, signal);
+      this.#distribute(gathered, enforced);
     } catch (error) {
       const violation = refusal(error);
       if (violation !== undefined)
@@ -159,6 +191,18 @@ export class MCPServerReconciler implements Reconciler {
     return { violation: undefined, error: undefined, retrying: undefined, after: decision.after };
   }
 
+  /** The ConfigMap says what is to be enforced; now see to it that the guards take it. */
+  #distribute({ key }: Gathered, enforced: Enforced | undefined): void {
+    const { stores, distribution, standings } = this.#options;
+    if (enforced === undefined) return;
+    if (enforced.guarded) {
+      distribution.track(key, { digest: enforced.compiled.digest, pods: guardPods(stores.pods.by(By.Server, key)) });
+    } else {
+      distribution.forget(key);
+    }
+    standings.set(key, enforced);
+  }
+
   async #digest({ server, key, references }: Gathered, signal: AbortSignal): Promise<DigestDecision> {
     const { stores, contents, rollouts, settings } = this.#options;
     const { namespace = '' } = parseKey(key);
@@ -175,7 +219,7 @@ export class MCPServerReconciler implements Reconciler {
     });
   }
 
-  #input(server: MCPServer, configDigest: string | undefined): ChildInput {
+  #input(server: MCPServer, configDigest: string | undefined, enforced: Enforced | undefined): ChildInput {
     const { stores, settings } = this.#options;
     return {
       server,
@@ -183,6 +227,7 @@ export class MCPServerReconciler implements Reconciler {
       configDigest,
       replicas: wantedReplicas(server),
       apiServer: apiServerAddresses(stores.apiServerService.get('default/kubernetes'), stores.apiServerEndpoints.values()),
+      bundle: enforced?.guarded === true ? { files: enforced.compiled.files, pinned: enforced.pinned } : undefined,
       has: { httpRoutes: stores.httpRoutes.served, podMonitors: stores.podMonitors.served },
     };
   }
@@ -210,7 +255,8 @@ export class MCPServerReconciler implements Reconciler {
   }
 
   async #report(gathered: Gathered, { violation, retrying }: Attempt, signal: AbortSignal): Promise<void> {
-    const { stores, statuses, verifier, settings, now } = this.#options;
+    const { stores, statuses, verifier, settings, now, distribution } = this.#options;
+    const enforced = violation !== undefined || gathered.enforced instanceof BundleSizeError ? undefined : gathered.enforced;
     const { key } = gathered;
     // The finalizer may have changed it; otherwise it is the same.
     const server = stores.servers.get(key) ?? gathered.server;
@@ -230,6 +276,7 @@ export class MCPServerReconciler implements Reconciler {
         hasHTTPRoutes: stores.httpRoutes.served,
       }),
       address: address(server, settings.clusterDomain),
+      policy: policyState(server, enforced, distribution.state(key)),
       retrying,
       now: now(),
     });
@@ -290,6 +337,9 @@ export class MCPServerReconciler implements Reconciler {
     this.#options.verifier.forget(key);
     this.#options.rollouts.forget(key);
     this.#failures.delete(key);
+    this.#options.distribution.forget(key);
+    this.#options.standings.delete(key);
+    this.#options.enforcement.forget(key);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { PodSpec } from '../../kube/wire.ts';
+import { GUARD_VOLUME_PREFIX } from './guard.ts';
 
 export type ReferenceKind = 'ConfigMap' | 'Secret' | 'PersistentVolumeClaim' | 'ServiceAccount';
 
@@ -31,6 +32,8 @@ export function references(pod: PodSpec, own: string): Reference[] {
   if (pod.serviceAccountName !== own) add('ServiceAccount', pod.serviceAccountName);
   const mounts = [...(pod.initContainers ?? []), ...pod.containers].flatMap(({ volumeMounts = [] }) => volumeMounts);
   for (const volume of pod.volumes ?? []) {
+    // A policy or a key that changes restarts no pod.
+    if (volume.name.startsWith(GUARD_VOLUME_PREFIX)) continue;
     add('ConfigMap', volume.configMap?.name, volume.configMap);
     add('Secret', volume.secret?.secretName, volume.secret);
     const writable = mounts.some((mount) => mount.name === volume.name && mount.readOnly !== true);

@@ -1,12 +1,4 @@
-import {
-  AcceptedReason,
-  AvailableReason,
-  ConditionType,
-  PolicyAppliedReason,
-  ReadyReason,
-  ReconcilingReason,
-  StalledReason,
-} from '../../../api/conditions.ts';
+import { AcceptedReason, AvailableReason, ConditionType, ReadyReason, ReconcilingReason, StalledReason } from '../../../api/conditions.ts';
 import { Annotation } from '../../../api/group.ts';
 import type { MCPServer, MCPServerStatus } from '../../../api/mcpserver.ts';
 import type { Deployment } from '../../kube/wire.ts';
@@ -16,6 +8,7 @@ import type { Availability } from './availability.ts';
 import type { ExposureState } from './exposure.ts';
 import { selector } from './names.ts';
 import type { Note } from './notes.ts';
+import type { PolicyState } from './policystate.ts';
 import { gist } from './quote.ts';
 import type { VerificationState } from './verification.ts';
 
@@ -29,6 +22,7 @@ export interface StatusInput {
   readonly verification: VerificationState;
   readonly exposure: ExposureState | undefined;
   readonly address: NonNullable<MCPServerStatus['address']>;
+  readonly policy: PolicyState;
   /** An attempt failed for reasons that are not the user's, and is repeated. */
   readonly retrying: string | undefined;
   readonly now: Date;
@@ -36,7 +30,7 @@ export interface StatusInput {
 
 /** The status of a server. Pure; the same world gives the same bytes, whatever happened in between. */
 export function status(input: StatusInput): MCPServerStatus {
-  const { server, deployment, verification, now } = input;
+  const { server, deployment, verification, policy, now } = input;
   const generation = server.metadata.generation ?? 0;
   const before = server.status?.conditions as readonly Condition[] | undefined;
   const requestedAt = server.metadata.annotations?.[Annotation.RequestedAt];
@@ -58,12 +52,15 @@ export function status(input: StatusInput): MCPServerStatus {
     ...(verification.server !== undefined && { server: verification.server }),
     ...(verification.tools !== undefined && { tools: verification.tools }),
     ...(verification.verification !== undefined && { verification: verification.verification }),
+    ...(policy.policies !== undefined && { policies: policy.policies }),
+    ...(policy.policyDigest !== undefined && { policyDigest: policy.policyDigest }),
+    ...(policy.guards !== undefined && { guards: policy.guards }),
     ...(requestedAt !== undefined && { lastHandledReconcileAt: requestedAt }),
   };
 }
 
 function summarized(input: StatusInput): ConditionUpdate[] {
-  const parts = [accepted(input), available(input), verified(input), policyApplied, ...exposed(input)];
+  const parts = [accepted(input), available(input), verified(input), input.policy.condition, ...exposed(input)];
   const ready = readiness(input, parts);
   return [ready, ...parts, ...progress(input, ready)];
 }
@@ -102,13 +99,6 @@ const available = ({ violation, deployment, availability }: StatusInput): Condit
 
 const verified = ({ verification: { condition } }: StatusInput): ConditionUpdate => ({ type: ConditionType.Verified, ...condition });
 
-const policyApplied: ConditionUpdate = {
-  type: ConditionType.PolicyApplied,
-  status: 'True',
-  reason: PolicyAppliedReason.NoPolicy,
-  message: 'No policy selects this server: every call is allowed',
-};
-
 const exposed = ({ exposure }: StatusInput): ConditionUpdate[] =>
   exposure === undefined ? [] : [{ type: ConditionType.Exposed, ...exposure }];
 
@@ -145,7 +135,7 @@ function readiness(input: StatusInput, parts: readonly ConditionUpdate[]): Condi
 
 /** At most one of the two: kstatus takes Stalled for a failure and Reconciling for work, and it cannot be both. */
 function progress(input: StatusInput, ready: ConditionUpdate): ConditionUpdate[] {
-  const { violation, availability, retrying } = input;
+  const { violation, availability, retrying, policy } = input;
   if (violation !== undefined && isStalled(violation)) {
     return [{ type: ConditionType.Stalled, status: 'True', reason: violation.reason, message: violation.message }];
   }
@@ -166,7 +156,8 @@ function progress(input: StatusInput, ready: ConditionUpdate): ConditionUpdate[]
   if (violation === undefined && availability.rollingOut) {
     return reconciling(ReconcilingReason.Progressing, ready.status === 'True' ? 'The newest revision is being rolled out' : ready.message);
   }
-  return ready.status === 'True' ? [] : reconciling(ReconcilingReason.Progressing, ready.message);
+  if (ready.status !== 'True') return reconciling(ReconcilingReason.Progressing, ready.message);
+  return violation === undefined && policy.behind !== undefined ? reconciling(ReconcilingReason.GuardBehind, policy.behind) : [];
 }
 
 /** Conditions whose messages quote others, by reason. */

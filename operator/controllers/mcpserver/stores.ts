@@ -1,5 +1,6 @@
 import { Annotation, API_VERSION, FIELD_MANAGER, Label, REPLICAS_FIELD_MANAGER } from '../../../api/group.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
+import type { MCPToolPolicy } from '../../../api/mcptoolpolicy.ts';
 import { isReadOnly } from '../../../api/mount.ts';
 import { type Key, keyOf, type KubeObject, type Resource } from '../../kube/object.ts';
 import {
@@ -30,6 +31,7 @@ import { compactManagers, OWNER_INDEX, ownerIndex } from '../../runtime/ownershi
 import type { Store } from '../../runtime/store.ts';
 import { GRANTABLE_CLUSTER_ROLE } from '../../rights.ts';
 
+export const MCPToolPolicies = namespaced<MCPToolPolicy & KubeObject>(API_VERSION, 'MCPToolPolicy', 'mcptoolpolicies');
 export const MCPServers = namespaced<MCPServer & KubeObject>(API_VERSION, 'MCPServer', 'mcpservers');
 
 /** Names of indexes. */
@@ -65,6 +67,7 @@ export function watchStores(manager: Pick<Manager, 'watch'>, { secretRotation, c
   const watch = <T extends KubeObject>(resource: Resource<T>, settings: WatchSettings<T>): Store<T> => manager.watch(resource, settings);
   return {
     servers: watch(MCPServers, { indexes: { [By.Claim]: writtenClaims, [By.Reference]: referenceKeys } }),
+    policies: watch(MCPToolPolicies, {}),
     deployments: watch(Deployments, { ...owned, transform: compactManagers([FIELD_MANAGER, REPLICAS_FIELD_MANAGER]) }),
     services: watch(Services, owned),
     serviceAccounts: watch(ServiceAccounts, owned),
@@ -128,14 +131,14 @@ const nameOnly = ({ apiVersion, kind, metadata: { name, namespace, uid, resource
 
 /** The spec of a pod is the largest part of it, and nothing of it is read. */
 function slimPod({ apiVersion, kind, metadata, status }: Pod): Pod {
-  const { name, namespace, uid, resourceVersion, labels, deletionTimestamp } = metadata;
-  const slim = { name, namespace, uid, resourceVersion, labels, deletionTimestamp };
-  const { phase, reason, message, conditions, initContainerStatuses, containerStatuses } = status ?? {};
+  const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = metadata;
+  const slim = { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp };
+  const { phase, podIP, reason, message, conditions, initContainerStatuses, containerStatuses } = status ?? {};
   return {
     apiVersion,
     kind,
     metadata: withoutUndefined(slim),
-    status: withoutUndefined({ phase, reason, message, conditions, initContainerStatuses, containerStatuses }),
+    status: withoutUndefined({ phase, podIP, reason, message, conditions, initContainerStatuses, containerStatuses }),
   } as Pod;
 }
 

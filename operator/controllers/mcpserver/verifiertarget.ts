@@ -3,6 +3,8 @@ import type { MCPServer } from '../../../api/mcpserver.ts';
 import { milliseconds } from '../../../api/schema/duration.ts';
 import type { Deployment, Pod } from '../../kube/wire.ts';
 import { type Condition, conditionOf } from '../../runtime/conditions.ts';
+import { guardPods } from './guardreports.ts';
+import { hasGuard } from './input.ts';
 import { isReady } from './poddiagnosis.ts';
 import type { Prober } from './prober.ts';
 import type { VerifierTarget } from './verifier.ts';
@@ -14,12 +16,15 @@ export function verifierTarget(
   pods: readonly Pod[],
   prober: Prober,
 ): VerifierTarget | undefined {
-  if ((deployment?.status?.readyReplicas ?? 0) === 0 || deployment?.spec?.replicas === 0) return undefined;
+  if (deployment?.spec?.replicas === 0) return undefined;
+  // A guard knows why its server does not answer, also while the pod is not ready for that very reason.
+  const guards = hasGuard(server) ? guardPods(pods) : [];
+  if ((deployment?.status?.readyReplicas ?? 0) === 0 && guards.length === 0) return undefined;
   const ready = pods.filter(isReady);
   return {
     fingerprint: JSON.stringify([server.metadata.uid, server.metadata.generation, requestedAt(server), ready.map(podIdentity).toSorted()]),
     interval: milliseconds(server.spec.verification.interval),
-    probe: (options) => prober(server, options),
+    probe: (options) => prober(server, { ...options, guards }),
     verifiedAt: verifiedAt(server, ready),
   };
 }

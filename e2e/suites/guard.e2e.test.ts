@@ -1,0 +1,162 @@
+import { Client as MCPClient, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, inject, test, type TestContext } from 'vitest';
+import type { MCPToolPolicySpecInput } from '../../api/mcptoolpolicy.ts';
+import { kubectlFor } from '../kubectl.ts';
+import { EVERYTHING_PUBLISHED, KUBERNETES_MCP_SERVER_PUBLISHED } from '../images/servers.ts';
+import { faulty, Fleet } from '../fleet.ts';
+
+interface Scene {
+  readonly fleet: Fleet;
+  readonly namespace: string;
+  readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
+  /** A session of the official client through the Service. */
+  readonly connect: (server: string) => Promise<MCPClient>;
+  readonly policy: (name: string, spec: MCPToolPolicySpecInput) => Promise<void>;
+}
+
+async function scene({ onTestFinished }: TestContext): Promise<Scene> {
+  const fleet = await Fleet.of(inject('kubeconfig'));
+  onTestFinished(() => fleet[Symbol.asyncDispose]());
+  const namespace = await fleet.namespace();
+  const kubectl = await kubectlFor(inject('kubeconfig'));
+  return {
+    fleet,
+    namespace,
+    kubectl,
+    connect: async (server) => {
+      const address = (await kubectl(['get', 'service', server, '-n', namespace, '-o', 'jsonpath={.spec.clusterIP}'])).trim();
+      const client = new MCPClient({ name: 'e2e', version: '1' });
+      await client.connect(new StreamableHTTPClientTransport(new URL(`http://${address}/mcp`)));
+      onTestFinished(() => client.close().catch(() => {}));
+      return client;
+    },
+    policy: async (name, spec) => {
+      const object = { apiVersion: 'mcp-fleet.dev/v1alpha1', kind: 'MCPToolPolicy', metadata: { name, namespace }, spec };
+      await kubectl(['apply', '--server-side', '-f', '-'], JSON.stringify(object));
+    },
+  };
+}
+
+const guard = { enabled: true };
+const namesOf = async (client: MCPClient): Promise<string[]> => (await client.listTools()).tools.map(({ name }) => name).toSorted();
+
+test.concurrent('calls pass the guard, and a rollout under traffic loses none', async (context) => {
+  const { fleet, namespace, connect } = await scene(context);
+  const spec = faulty(['--era', 'Legacy'], { guard, replicas: 2 });
+  await fleet.apply(namespace, 'good', spec);
+  const ready = await fleet.ready(namespace, 'good');
+  expect(ready.status?.guards).toEqual({ total: 2, current: 2 });
+  expect(ready.status?.tools?.total).toBeGreaterThan(3);
+
+  const client = await connect('good');
+  expect(await client.callTool({ name: 'echo', arguments: { text: 'x' } })).toMatchObject({ content: expect.anything() });
+
+  let calls = 0;
+  const failures: unknown[] = [];
+  const traffic = { on: true };
+  const callers = [1, 2, 3].map(async () => {
+    while (traffic.on) {
+      try {
+        const one = await connect('good');
+        await one.callTool({ name: 'wait', arguments: { milliseconds: 200 } });
+        await one.close();
+        calls += 1;
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  });
+  await fleet.apply(namespace, 'good', { ...spec, annotations: { revision: '2' } });
+  await delay(1000);
+  await fleet.ready(namespace, 'good', 120);
+  await delay(3000);
+  traffic.on = false;
+  await Promise.all(callers);
+  expect(failures.map(String)).toEqual([]);
+  expect(calls).toBeGreaterThan(20);
+});
+
+test.concurrent('a server on loopback is reached through its guard alone', async (context) => {
+  const { fleet, namespace, connect } = await scene(context);
+  await fleet.apply(namespace, 'inner', faulty(['--address', '127.0.0.1'], { guard, transport: { bind: 'Loopback' } }));
+  await fleet.ready(namespace, 'inner');
+  expect(await namesOf(await connect('inner'))).toContain('echo');
+  const [pod] = await fleet.pods(namespace, 'inner');
+  const address = pod?.status?.podIP ?? '';
+  await expect(fetch(`http://${address}:8080/mcp`, { method: 'POST', signal: AbortSignal.timeout(3000) })).rejects.toThrow();
+  expect((await fetch(`http://${address}:15080/mcp`, { method: 'POST', signal: AbortSignal.timeout(3000) })).status).toBeGreaterThanOrEqual(
+    400,
+  );
+});
+
+const readOnly: MCPToolPolicySpecInput = { selector: {}, defaultAction: 'Allow', access: { maximumClass: 'ReadOnly' } };
+
+test.concurrent('a policy in four lines makes a server read-only, without a restart and within seconds', async (context) => {
+  const { fleet, namespace, connect, policy, kubectl } = await scene(context);
+  const everything = {
+    container: { image: EVERYTHING_PUBLISHED },
+    transport: { port: 3001 },
+    guard,
+  };
+  await fleet.apply(namespace, 'everything', everything);
+  await fleet.ready(namespace, 'everything', 120);
+  const client = await connect('everything');
+  const all = (await client.listTools()).tools;
+  const reading = all.filter(({ annotations }) => annotations?.readOnlyHint === true).map(({ name }) => name);
+  const others = all.map(({ name }) => name).filter((name) => !reading.includes(name));
+  const before = await fleet.pods(namespace, 'everything');
+
+  const applied = performance.now();
+  await policy('read', readOnly);
+  await fleet.eventually(
+    () => namesOf(client),
+    (names) => names.join() === reading.toSorted().join(),
+    30,
+  );
+  context.annotate(`apply to enforced: ${Math.round(performance.now() - applied)} ms`);
+  console.log(`apply to enforced: ${Math.round(performance.now() - applied)} ms; ${reading.length} of ${all.length} tools are left`);
+
+  const hidden = others[0] ?? '';
+  const answer = (name: string): Promise<string> =>
+    client.callTool({ name, arguments: {} }).then(
+      (result) => JSON.stringify(result),
+      (error: unknown) => String(error).replaceAll(name, 'TOOL'),
+    );
+  expect(await answer(hidden)).toBe(await answer('no_such_tool'));
+  const status = await fleet.until(namespace, 'everything', 'PolicyApplied', { status: 'True', reason: 'Applied' });
+  expect(status.status?.policies).toEqual([{ name: 'read', namespace, generation: 1 }]);
+  await kubectl(['wait', '--for=condition=Ready', 'mcptp/read', '-n', namespace, '--timeout=20s']);
+
+  const deleted = performance.now();
+  await kubectl(['delete', 'mcptp', 'read', '-n', namespace]);
+  await fleet.eventually(
+    () => namesOf(client),
+    (names) => names.length === all.length,
+    30,
+  );
+  console.log(`delete to gone: ${Math.round(performance.now() - deleted)} ms`);
+  const after = await fleet.pods(namespace, 'everything');
+  expect(after.map(({ metadata }) => metadata.uid)).toEqual(before.map(({ metadata }) => metadata.uid));
+  const restarts = after.flatMap(({ status: pod }) => [...(pod?.initContainerStatuses ?? []), ...(pod?.containerStatuses ?? [])]);
+  expect(restarts.map(({ restartCount }) => restartCount)).toEqual(restarts.map(() => 0));
+});
+
+test.concurrent('the Kubernetes server under a read-only policy lists and answers what reads alone', async (context) => {
+  const { fleet, namespace, connect, policy } = await scene(context);
+  await policy('read', readOnly);
+  await fleet.apply(namespace, 'kubernetes', {
+    container: { image: KUBERNETES_MCP_SERVER_PUBLISHED, args: ['--port', '8080'] },
+    kubernetesAccess: { clusterRoles: ['view'] },
+    guard,
+  });
+  await fleet.ready(namespace, 'kubernetes', 120);
+  await fleet.until(namespace, 'kubernetes', 'PolicyApplied', { status: 'True', reason: 'Applied' });
+  const client = await connect('kubernetes');
+  const names = await namesOf(client);
+  expect(names).toContain('pods_list');
+  expect(names).not.toContain('pods_delete');
+  await expect(client.callTool({ name: 'pods_delete', arguments: { name: 'x', namespace } })).rejects.toMatchObject({ code: -32602 });
+  const listed = await client.callTool({ name: 'pods_list_in_namespace', arguments: { namespace } });
+  expect(JSON.stringify(listed)).toContain('kubernetes-');
+});

@@ -1,0 +1,136 @@
+import { GuardPort } from '../../../api/group.ts';
+import type { ServerFacts } from '../../../mcp/discovery.ts';
+import { type Inventory, toolInventory } from '../../../mcp/inventory.ts';
+import { isObject, type Json, type JsonObject } from '../../../mcp/jsonrpc.ts';
+import type { ProbeResult } from '../../../mcp/probe.ts';
+import { type Client, podPath } from '../../kube/client.ts';
+import type { Pod } from '../../kube/wire.ts';
+import { isActive, isReady } from './poddiagnosis.ts';
+
+/** A pod whose guard can be asked. */
+export interface GuardPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly address: string;
+  readonly ready: boolean;
+  readonly createdAt: string;
+}
+
+/** Pods with an address, by name. Those that are not ready count too: their guards know why. */
+export const guardPods = (pods: readonly Pod[]): GuardPod[] =>
+  pods
+    .flatMap((pod) => {
+      const { namespace = '', name, uid = '', creationTimestamp } = pod.metadata;
+      const address = pod.status?.podIP;
+      if (!isActive(pod) || address === undefined || address === '') return [];
+      return [{ namespace, name, uid, address, ready: isReady(pod), createdAt: String(creationTimestamp ?? '') }];
+    })
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+
+/** Reads a page of a guard's admin port. Rejects when it cannot be had, or is not what a guard writes. */
+export type GuardReader = (pod: GuardPod, page: '/status' | '/inventory', signal: AbortSignal) => Promise<JsonObject>;
+
+/** A page is answered from memory. */
+const TIMEOUT_MS = 5_000;
+/** Ten thousand tools with their schemas. */
+const MAX_BYTES = 32 * 1024 * 1024;
+
+/** Directly, by the pod's address. */
+export const directReader: GuardReader = async ({ address }, page, signal) => {
+  const host = address.includes(':') ? `[${address}]` : address;
+  const url = `http://${host}:${GuardPort.Admin}${page}`;
+  const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]), redirect: 'error' });
+  return parsed(response.status, response.body ?? []);
+};
+
+/** Through the API server, for an operator outside the cluster. Needs `get` on `pods/proxy`. */
+export const readerThroughAPIServer =
+  (client: Client): GuardReader =>
+  async ({ namespace, name }, page, signal) => {
+    const path = podPath({ namespace, name, port: GuardPort.Admin }, page);
+    const { statusCode, body } = await client.raw({
+      method: 'GET',
+      path,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    });
+    return parsed(statusCode, body);
+  };
+
+async function parsed(status: number, body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<JsonObject> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.byteLength;
+    if (size > MAX_BYTES) throw new Error(`the guard answered with more than ${MAX_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  if (status !== 200) throw new Error(`the guard answered with HTTP status ${status}`);
+  const value = JSON.parse(Buffer.concat(chunks).toString()) as Json;
+  if (!isObject(value)) throw new Error('the guard answered with something else than an object');
+  return value;
+}
+
+/** What the guard of a pod found out about its server; `undefined` before its first attempt. Throws on what no guard writes. */
+export function resultOf(page: JsonObject): ProbeResult | undefined {
+  const { result, server: facts } = page;
+  if (result === null || result === undefined || !isObject(result)) return undefined;
+  const outcome = result['outcome'] as ProbeResult['outcome'];
+  const message = String(result['message'] ?? '');
+  const server = facts !== null && facts !== undefined && isObject(facts) ? (facts as unknown as ServerFacts) : undefined;
+  if (outcome === 'Verified') {
+    if (server === undefined) throw new Error('the guard listed a server that it does not know');
+    return { outcome, message, server, inventory: inventoryOf(page) };
+  }
+  if (outcome === 'AuthenticationRequired')
+    return { outcome, message, status: Number(result['status'] ?? 401), challenge: undefined, server };
+  return { outcome, message, server };
+}
+
+function inventoryOf({ tools, duplicates, warnings }: JsonObject): Inventory {
+  const read = toolInventory(Array.isArray(tools) ? tools : []);
+  // The guard has left out the second of a pair already.
+  return { ...read, duplicates: texts(duplicates), warnings: texts(warnings) };
+}
+
+const texts = (value: Json | undefined): string[] => (Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : []);
+
+/**
+ * What the guards of a server found, as one result: the worst of the ready pods', or of all while none is ready; among equals that of the newest pod,
+ * whose revision is the one to stay.
+ */
+export async function askGuards(pods: readonly GuardPod[], read: GuardReader, signal: AbortSignal): Promise<ProbeResult> {
+  const ready = pods.filter((pod) => pod.ready);
+  const asked = ready.length > 0 ? ready : pods;
+  const answers = await Promise.all(
+    asked.map(async (pod): Promise<{ pod: GuardPod; result: ProbeResult }> => {
+      try {
+        return { pod, result: resultOf(await read(pod, '/inventory', signal)) ?? pending };
+      } catch (error) {
+        signal.throwIfAborted();
+        return {
+          pod,
+          result: {
+            outcome: 'ConnectionRefused',
+            message: `The guard of pod ${pod.name} cannot be asked: ${causeOf(error)}`,
+            server: undefined,
+          },
+        };
+      }
+    }),
+  );
+  const [worst] = answers.toSorted(
+    (a, b) =>
+      severity(b.result) - severity(a.result) || (a.pod.createdAt < b.pod.createdAt ? 1 : a.pod.createdAt > b.pod.createdAt ? -1 : 0),
+  );
+  return worst?.result ?? pending;
+}
+
+const pending: ProbeResult = { outcome: 'Timeout', message: 'The guard has not heard from the server yet', server: undefined };
+
+const severity = ({ outcome }: ProbeResult): number => (outcome === 'Verified' ? 0 : outcome === 'AuthenticationRequired' ? 1 : 2);
+
+function causeOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,129 @@
+import { ConditionType, PolicyAppliedReason } from '../../../api/conditions.ts';
+import type { MCPServer, MCPServerStatus } from '../../../api/mcpserver.ts';
+import { type Condition, conditionOf, type ConditionUpdate } from '../../runtime/conditions.ts';
+import type { DistributionState } from './distribution.ts';
+import type { Enforced } from './enforcement.ts';
+
+/** What a status says about policies. */
+export interface PolicyState {
+  readonly condition: ConditionUpdate;
+  /** The guards are taking a new bundle: not done, but no fault either. */
+  readonly behind: string | undefined;
+  readonly policies: MCPServerStatus['policies'];
+  readonly policyDigest: MCPServerStatus['policyDigest'];
+  readonly guards: MCPServerStatus['guards'];
+}
+
+/** Most policies that a status names. */
+const MAX_POLICIES = 64;
+
+/** `distribution`: what is known of the guards; `undefined` before they were asked. Pure. */
+export function policyState(server: MCPServer, enforced: Enforced | undefined, distribution: DistributionState | undefined): PolicyState {
+  if (enforced === undefined) return unknown(server);
+  const { compiled, guarded } = enforced;
+  const policies = compiled.policies.map(({ namespace, name, generation }) => ({ name, namespace, generation }));
+  const listed = policies.length === 0 ? undefined : policies.slice(0, MAX_POLICIES);
+  if (!guarded) return { condition: unguarded(policies), behind: undefined, policies: listed, policyDigest: undefined, guards: undefined };
+  const known = distribution?.digest === compiled.digest ? distribution : undefined;
+  const before = conditionOf(server.status?.conditions as readonly Condition[] | undefined, ConditionType.PolicyApplied);
+  const pending = known === undefined || known.current < known.total;
+  const late = known?.late === true;
+  // A process that has just started has asked nobody yet; what it said before its restart still holds.
+  const asked = known !== undefined || server.status?.policyDigest !== compiled.digest;
+  const behind = pending && asked && !late ? behindMessage(known) : undefined;
+  const settled = firstProblem(server, enforced, late ? known : undefined) ?? applied(policies);
+  return {
+    // What the guards still enforce is true until they are asked for too long.
+    condition: pending && !late && before !== undefined ? { ...before } : pending && !late ? waiting : settled,
+    behind,
+    policies: listed,
+    policyDigest: compiled.digest,
+    guards: known === undefined ? server.status?.guards : { total: known.total, current: known.current },
+  };
+}
+
+const type = ConditionType.PolicyApplied;
+
+/** Nothing is known, as nothing was worked out: the spec is refused. */
+function unknown({ status }: MCPServer): PolicyState {
+  const before = conditionOf(status?.conditions as readonly Condition[] | undefined, type);
+  return {
+    condition: before === undefined ? waiting : { ...before },
+    behind: undefined,
+    policies: status?.policies,
+    policyDigest: status?.policyDigest,
+    guards: status?.guards,
+  };
+}
+
+const waiting: ConditionUpdate = {
+  type,
+  status: 'Unknown',
+  reason: PolicyAppliedReason.GuardBehind,
+  message: 'The guards have not said yet which policies they enforce',
+};
+
+type Named = readonly { readonly name: string; readonly namespace: string }[];
+
+const NO_POLICY: ConditionUpdate = {
+  type,
+  status: 'True',
+  reason: PolicyAppliedReason.NoPolicy,
+  message: 'No policy selects this server: every call is allowed',
+};
+
+const unguarded = (policies: Named): ConditionUpdate =>
+  policies.length === 0
+    ? NO_POLICY
+    : {
+        type,
+        status: 'False',
+        reason: PolicyAppliedReason.NotEnforced,
+        message: `${names(policies)} selects this server, but its guard is off: set spec.guard.enabled: true`,
+      };
+
+/** What an author must mend comes before what time may. */
+function firstProblem(
+  server: MCPServer,
+  { compiled, pinsMissing }: Enforced,
+  late: DistributionState | undefined,
+): ConditionUpdate | undefined {
+  const problem = (reason: keyof typeof PolicyAppliedReason, message: string): ConditionUpdate => ({
+    type,
+    status: 'False',
+    reason,
+    message,
+  });
+  const [invalid] = compiled.invalid;
+  if (invalid !== undefined) {
+    const consequence = invalid.kept ? 'its last readable form stays in force' : 'every call is refused';
+    return problem('InvalidPolicy', `${invalid.namespace}/${invalid.name}: ${invalid.problem}; ${consequence}`);
+  }
+  if (late !== undefined) {
+    const pods = late.behind.slice(0, 3).join(', ') + (late.behind.length > 3 ? ` and ${late.behind.length - 3} more` : '');
+    const why = late.refused === undefined ? '' : `. Refused: ${late.refused}`;
+    return problem('GuardBehind', `${late.current} of ${late.total} guards enforce the newest policies; behind: ${pods}${why}`);
+  }
+  if (compiled.policies.length === 0 && server.spec.policy.required) {
+    return problem('PolicyMissing', 'spec.policy.required is set, but no policy selects this server: every call is refused');
+  }
+  return pinsMissing !== undefined && compiled.policies.length > 0 ? problem('PinsMissing', pinsMissing) : undefined;
+}
+
+const applied = (policies: Named): ConditionUpdate =>
+  policies.length === 0
+    ? NO_POLICY
+    : { type, status: 'True', reason: PolicyAppliedReason.Applied, message: `The guards enforce ${names(policies)}` };
+
+const behindMessage = (known: DistributionState | undefined): string =>
+  known === undefined
+    ? 'The guards are asked which policies they enforce'
+    : `${known.current} of ${known.total} guards enforce the newest policies`;
+
+function names(policies: Named): string {
+  const shown = policies
+    .slice(0, 3)
+    .map(({ namespace, name }) => `${namespace}/${name}`)
+    .join(', ');
+  return policies.length > 3 ? `${shown} and ${policies.length - 3} more` : shown;
+}
