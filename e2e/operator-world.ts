@@ -31,7 +31,7 @@ const ACCOUNT = 'mcp-fleet-operator';
 /** What a fake server answers, by name. */
 export type Answers = Map<string, ProbeResult>;
 
-const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+export const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
 export const verifiedBy = (...tools: readonly string[]): ProbeResult => ({
   outcome: 'Verified',

@@ -95,7 +95,11 @@ const readOnly: MCPToolPolicySpecInput = { selector: {}, defaultAction: 'Allow',
 test.concurrent('a policy in four lines makes a server read-only, without a restart and within seconds', async (context) => {
   const { fleet, namespace, connect, policy, kubectl } = await scene(context);
   const everything = {
-    container: { image: EVERYTHING_PUBLISHED },
+    container: {
+      image: EVERYTHING_PUBLISHED,
+      imagePullPolicy: 'IfNotPresent' as const,
+      command: ['node', 'dist/index.js', 'streamableHttp'],
+    },
     transport: { port: 3001 },
     guard,
   };

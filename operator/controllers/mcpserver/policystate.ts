@@ -1,5 +1,6 @@
 import { ConditionType, PolicyAppliedReason } from '../../../api/conditions.ts';
 import type { MCPServer, MCPServerStatus } from '../../../api/mcpserver.ts';
+import type { Ambient } from '../../../mcp/policy/bundle.ts';
 import { type Condition, conditionOf, type ConditionUpdate } from '../../runtime/conditions.ts';
 import type { DistributionState } from './distribution.ts';
 import type { Enforced } from './enforcement.ts';
@@ -31,7 +32,7 @@ export function policyState(server: MCPServer, enforced: Enforced | undefined, d
   // A process that has just started has asked nobody yet; what it said before its restart still holds.
   const asked = known !== undefined || server.status?.policyDigest !== compiled.digest;
   const behind = pending && asked && !late ? behindMessage(known) : undefined;
-  const settled = firstProblem(server, enforced, late ? known : undefined) ?? applied(policies);
+  const settled = firstProblem(server, enforced, late ? known : undefined) ?? applied(policies, compiled.bundle.policy.ambient);
   return {
     // What the guards still enforce is true until they are asked for too long.
     condition: pending && !late && before !== undefined ? { ...before } : pending && !late ? waiting : settled,
@@ -65,16 +66,23 @@ const waiting: ConditionUpdate = {
 
 type Named = readonly { readonly name: string; readonly namespace: string }[];
 
-const NO_POLICY: ConditionUpdate = {
+const noPolicy = (ambient: Ambient): ConditionUpdate => ({
   type,
   status: 'True',
   reason: PolicyAppliedReason.NoPolicy,
-  message: 'No policy selects this server: every call is allowed',
+  message: `No policy selects this server: ${AMBIENT[ambient]}`,
+});
+
+const AMBIENT: Readonly<Record<Ambient, string>> = {
+  Allow: 'every call is allowed',
+  ReadOnly: "the operator's --ambient lets tools that only read pass",
+  Deny: "the operator's --ambient refuses every call",
 };
 
 const unguarded = (policies: Named): ConditionUpdate =>
   policies.length === 0
-    ? NO_POLICY
+    ? // Nobody stands in front of it, whatever the ambient is.
+      noPolicy('Allow')
     : {
         type,
         status: 'False',
@@ -110,9 +118,9 @@ function firstProblem(
   return pinsMissing !== undefined && compiled.policies.length > 0 ? problem('PinsMissing', pinsMissing) : undefined;
 }
 
-const applied = (policies: Named): ConditionUpdate =>
+const applied = (policies: Named, ambient: Ambient): ConditionUpdate =>
   policies.length === 0
-    ? NO_POLICY
+    ? noPolicy(ambient)
     : { type, status: 'True', reason: PolicyAppliedReason.Applied, message: `The guards enforce ${names(policies)}` };
 
 const behindMessage = (known: DistributionState | undefined): string =>

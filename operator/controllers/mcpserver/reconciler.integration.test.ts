@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RunningOperator, until, verifiedBy, World } from '../../../e2e/operator-world.ts';
+import { digestOf, type RunningOperator, until, verifiedBy, World } from '../../../e2e/operator-world.ts';
 import type { KubeObject, Resource } from '../../kube/object.ts';
 import {
   ClusterRoleBindings,
@@ -206,7 +206,7 @@ describe('a server that is not accepted', () => {
 
   it('makes nothing for what needs the guard', async () => {
     await world.server(namespace, 'guarded', { remote: { url: 'https://mcp.example.com/mcp' } });
-    await accepted('guarded', 'GuardRequired', /spec\.remote needs it/, false);
+    await accepted('guarded', 'GuardRequired', /spec\.remote needs a guard/, false);
     expect(await world.find(Services, { namespace, name: 'guarded' })).toBeUndefined();
   });
 
@@ -476,7 +476,10 @@ describe('verification', () => {
       const told = items
         .filter(({ regarding }) => regarding?.kind === 'MCPServer' && regarding.name === 'tools')
         .map(({ reason, note }) => `${reason} ${note}`);
-      expect(told.toSorted()).toEqual(['ToolAdded Tool three is new (sha256:three)', 'ToolRemoved Tool one is gone (it was sha256:one)']);
+      expect(told.toSorted()).toEqual([
+        `ToolAdded Tool three is new (${digestOf('three')})`,
+        `ToolRemoved Tool one is gone (it was ${digestOf('one')})`,
+      ]);
     });
   });
 });
@@ -700,6 +703,19 @@ describe('a server that turns to what needs the guard', () => {
       }
     });
     expect(await world.condition(namespace, name, 'Ready')).toMatchObject({ status: 'False', reason: 'GuardRequired' });
+  });
+});
+
+describe('a server with a guard and a policy', () => {
+  it('takes the policy, which uses the rights that only guards need', async () => {
+    const namespace = await world.namespace('guarded');
+    await world.server(namespace, 'echo', { guard: { enabled: true } });
+    await world.ready(namespace, 'echo');
+    const spec = { selector: {}, defaultAction: 'Allow', access: { maximumClass: 'ReadOnly' } };
+    await world.apply(
+      JSON.stringify({ apiVersion: 'mcp-fleet.dev/v1alpha1', kind: 'MCPToolPolicy', metadata: { name: 'read', namespace }, spec }),
+    );
+    await until(async () => expect(await world.condition(namespace, 'echo', 'PolicyApplied')).toMatchObject({ reason: 'Applied' }));
   });
 });
 
