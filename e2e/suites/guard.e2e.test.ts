@@ -118,8 +118,9 @@ test.concurrent('a policy in four lines makes a server read-only, without a rest
     (names) => names.join() === reading.toSorted().join(),
     30,
   );
-  context.annotate(`apply to enforced: ${Math.round(performance.now() - applied)} ms`);
-  console.log(`apply to enforced: ${Math.round(performance.now() - applied)} ms; ${reading.length} of ${all.length} tools are left`);
+  const took = Math.round(performance.now() - applied);
+  await context.annotate(`from apply to enforced: ${took} ms`);
+  expect(took).toBeLessThan(10_000);
 
   const hidden = others[0] ?? '';
   const answer = (name: string): Promise<string> =>
@@ -132,14 +133,12 @@ test.concurrent('a policy in four lines makes a server read-only, without a rest
   expect(status.status?.policies).toEqual([{ name: 'read', namespace, generation: 1 }]);
   await kubectl(['wait', '--for=condition=Ready', 'mcptp/read', '-n', namespace, '--timeout=20s']);
 
-  const deleted = performance.now();
   await kubectl(['delete', 'mcptp', 'read', '-n', namespace]);
   await fleet.eventually(
     () => namesOf(client),
     (names) => names.length === all.length,
     30,
   );
-  console.log(`delete to gone: ${Math.round(performance.now() - deleted)} ms`);
   const after = await fleet.pods(namespace, 'everything');
   expect(after.map(({ metadata }) => metadata.uid)).toEqual(before.map(({ metadata }) => metadata.uid));
   const restarts = after.flatMap(({ status: pod }) => [...(pod?.initContainerStatuses ?? []), ...(pod?.containerStatuses ?? [])]);

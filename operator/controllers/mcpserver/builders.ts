@@ -28,6 +28,7 @@ export const settings: ChildSettings = {
   operatorNamespace: 'mcp-fleet-system',
   runnerImages: { npm: 'node:24-slim', pypi: 'uv:1' },
   registries: { npm: undefined, pypi: undefined },
+  guardImage: { image: 'operator:1' },
   assignIDs: true,
 };
 
@@ -35,6 +36,7 @@ export const settings: ChildSettings = {
 export const input = (spec: Partial<MCPServerSpecInput> = {}, changes: Partial<ChildInput> = {}): ChildInput => ({
   server: server(spec),
   settings,
+  bundle: undefined,
   configDigest: undefined,
   replicas: 1,
   apiServer: { clusterIPs: ['10.96.0.1'], servicePort: 443, endpoints: [{ ip: '192.0.2.10', port: 6443 }] },

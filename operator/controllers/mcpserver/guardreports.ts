@@ -24,7 +24,7 @@ export const guardPods = (pods: readonly Pod[]): GuardPod[] =>
       const { namespace = '', name, uid = '', creationTimestamp } = pod.metadata;
       const address = pod.status?.podIP;
       if (!isActive(pod) || address === undefined || address === '') return [];
-      return [{ namespace, name, uid, address, ready: isReady(pod), createdAt: String(creationTimestamp ?? '') }];
+      return [{ namespace, name, uid, address, ready: isReady(pod), createdAt: creationTimestamp ?? '' }];
     })
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 
@@ -76,7 +76,7 @@ export function resultOf(page: JsonObject): ProbeResult | undefined {
   const { result, server: facts } = page;
   if (result === null || result === undefined || !isObject(result)) return undefined;
   const outcome = result['outcome'] as ProbeResult['outcome'];
-  const message = String(result['message'] ?? '');
+  const message = typeof result['message'] === 'string' ? result['message'] : '';
   const server = facts !== null && facts !== undefined && isObject(facts) ? (facts as unknown as ServerFacts) : undefined;
   if (outcome === 'Verified') {
     if (server === undefined) throw new Error('the guard listed a server that it does not know');

@@ -7,6 +7,7 @@ import { kstatusViolations } from '../../runtime/kstatus.ts';
 import type { Availability } from './availability.ts';
 import { allReady, live, server } from './builders.ts';
 import { noteText, status, type StatusInput, toldNotes } from './status.ts';
+import type { PolicyState } from './policystate.ts';
 import { verificationState, type VerificationResult } from './verification.ts';
 
 const now = new Date('2026-01-01T00:00:10Z');
@@ -33,6 +34,14 @@ const verified: VerificationResult = {
   at: now,
 };
 
+const noPolicy: PolicyState = {
+  condition: { type: 'PolicyApplied', status: 'True', reason: 'NoPolicy', message: 'No policy selects this server: every call is allowed' },
+  behind: undefined,
+  policies: undefined,
+  policyDigest: undefined,
+  guards: undefined,
+};
+
 interface Changes {
   readonly spec?: Partial<MCPServerSpecInput>;
   readonly before?: MCPServerStatus;
@@ -52,6 +61,7 @@ function made({ spec = {}, before, result, input = {}, generation = 1 }: Changes
     verification: verificationState(object, result),
     exposure: undefined,
     address: { url: 'http://github.agents.svc.cluster.local/mcp' },
+    policy: noPolicy,
     retrying: undefined,
     now,
     ...input,
