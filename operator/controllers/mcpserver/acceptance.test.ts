@@ -31,22 +31,29 @@ describe('a server', () => {
         },
       },
     ],
+    'with a guard': [{ guard: { enabled: true } }],
+    'on loopback behind a guard, with API keys and a required policy': [
+      {
+        guard: { enabled: true },
+        transport: { bind: 'Loopback' },
+        authentication: { type: 'Guard', apiKeys: { secretName: 'keys' } },
+        policy: { required: true },
+      },
+    ],
     'that works in the namespaces of the operator': [{ kubernetesAccess: { rules, namespaces: ['a'] } }, { namespaces: ['a', 'agents'] }],
   };
   for (const [name, [spec, changes]] of Object.entries(accepted))
     it(`${name} is accepted`, () => expect(violation(spec, changes)).toBeUndefined());
 
-  const guard = /needs it: remove that from the spec$/;
   const refused: Record<string, [spec: Partial<MCPServerSpecInput>, reason: string, message: RegExp, changes?: Partial<AcceptanceInput>]> =
     {
       'with a tunnel': [{ tunnel: { peer: 'a', namespace: 'b', name: 'c' } }, 'InvalidSpec', /set by the operator alone/],
-      'with guard.enabled': [{ guard: { enabled: true } }, 'GuardRequired', guard],
-      'that is remote': [{ remote: { url: 'https://x.example.com/mcp' } }, 'GuardRequired', /spec\.remote needs it/],
-      'that is a Service': [{ service: { name: 'x', port: 80 } }, 'GuardRequired', /spec\.service needs it/],
+      'that is remote': [{ remote: { url: 'https://x.example.com/mcp' } }, 'GuardRequired', /spec\.remote needs (a|the) guard/],
+      'that is a Service': [{ service: { name: 'x', port: 80 } }, 'GuardRequired', /spec\.service needs (a|the) guard/],
       'over Stdio': [
         { container: { image: 'x:1', command: ['x'] }, transport: { type: 'Stdio' } },
         'GuardRequired',
-        /transport\.type: Stdio needs it/,
+        /transport\.type: Stdio needs (a|the) guard/,
       ],
       'on loopback': [{ transport: { bind: 'Loopback' } }, 'GuardRequired', /transport\.bind: Loopback/],
       'with authentication': [{ authentication: { type: 'Guard', anonymous: true } }, 'GuardRequired', /authentication\.type/],
@@ -58,9 +65,9 @@ describe('a server', () => {
         /verification\.headers/,
       ],
       'with several of these, all of which are named': [
-        { guard: { enabled: true }, policy: { required: true } },
+        { transport: { bind: 'Loopback' }, policy: { required: true } },
         'GuardRequired',
-        /guard\.enabled: true, spec\.policy\.required: true needs/,
+        /transport\.bind: Loopback, spec\.policy\.required: true needs/,
       ],
       'with a label of ours': [{ labels: { 'mcp-fleet.dev/server': 'other' } }, 'ProtectedField', /labels\[mcp-fleet\.dev\/server\]/],
       'with a recommended label in the template': [
