@@ -7,7 +7,7 @@ export const Guard = z.object({
     .boolean()
     .default(false)
     .describe(
-      'Whether the guard runs in front of the server. Policy, audit, authentication and bind: Loopback need it. Default: false; a later release turns it on.',
+      'Whether the guard runs in front of the server. Policy, audit, Stdio, remote, service, authentication and bind: Loopback need it. Default: false; a later release turns it on.',
     ),
   resources: ResourceRequirements.optional().describe('Resources of the guard. Default: requests of 10m CPU and 48Mi memory.'),
 });

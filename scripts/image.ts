@@ -7,6 +7,7 @@ import { BASE_IMAGE, baseImage } from '../e2e/images/node.ts';
 import { lock } from '../e2e/lock.ts';
 import { requirePackage } from './prerequisites.ts';
 import { IMAGE_REPOSITORY } from './programs.ts';
+import { architecture, buildShim } from './shim.ts';
 import { ROOT } from './sources.ts';
 
 /**
@@ -25,12 +26,14 @@ const revision = await promisify(execFile)('git', ['rev-parse', 'HEAD'], { cwd: 
   ({ stdout }) => stdout.trim(),
   () => 'unknown',
 );
-const buildArguments = ['--build-arg', `VERSION=${version}`, '--build-arg', `REVISION=${revision}`];
+const given = { VERSION: version, REVISION: revision, TARGETARCH: architecture };
+const buildArguments = Object.entries(given).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
 
 try {
   // The bundles, the archive and buildah's store are the same for all runs: of two at a time one waits.
   await using _ = await lock('image', (holder) => process.stdout.write(`waiting for process ${holder}, which builds the image\n`));
   await run('node', ['scripts/bundle.ts']);
+  await buildShim();
   await mkdir(join(ROOT, 'dist'), { recursive: true });
   await rm(UNFINISHED, { force: true });
   await ((await dockerRuns()) ? withDocker() : withBuildah());

@@ -163,3 +163,53 @@ test.concurrent('the Kubernetes server under a read-only policy lists and answer
   const listed = await client.callTool({ name: 'pods_list_in_namespace', arguments: { namespace } });
   expect(JSON.stringify(listed)).toContain('kubernetes-');
 });
+
+test.concurrent('a stdio server runs like any other, in its own image', async (context) => {
+  const { fleet, namespace, connect, policy } = await scene(context);
+  const stdio = (processes: 'Shared' | 'PerSession') => ({
+    container: {
+      image: EVERYTHING_PUBLISHED,
+      imagePullPolicy: 'IfNotPresent' as const,
+      command: ['node', 'dist/index.js'],
+      args: ['stdio'],
+    },
+    transport: { type: 'Stdio' as const },
+    stdio: { processes },
+    guard,
+  });
+  await fleet.apply(namespace, 'shared', stdio('Shared'));
+  await fleet.apply(namespace, 'own', stdio('PerSession'));
+  for (const name of ['shared', 'own']) {
+    const { status } = await fleet.ready(namespace, name, 120);
+    expect(status?.tools?.total).toBeGreaterThan(5);
+    const client = await connect(name);
+    expect(await client.callTool({ name: 'echo', arguments: { message: 'through the shim' } })).toMatchObject({
+      content: [{ type: 'text', text: expect.stringContaining('through the shim') }],
+    });
+  }
+  const client = await connect('shared');
+  const all = await namesOf(client);
+  await policy('read', readOnly);
+  await fleet.eventually(
+    () => namesOf(client),
+    (names) => names.length < all.length,
+    30,
+  );
+});
+
+test.concurrent('the guard stands in front of a Service that somebody else runs', async (context) => {
+  const { fleet, namespace, connect, policy } = await scene(context);
+  await fleet.apply(namespace, 'theirs', faulty(['--era', 'Legacy']));
+  await fleet.ready(namespace, 'theirs');
+  await fleet.apply(namespace, 'front', { service: { name: 'theirs', port: 80 }, guard });
+  const { status } = await fleet.ready(namespace, 'front', 120);
+  expect(status?.guards).toEqual({ total: 1, current: 1 });
+  const client = await connect('front');
+  expect(await namesOf(client)).toContain('echo');
+  await policy('none', { targetRefs: [{ name: 'front' }], defaultAction: 'Deny' });
+  await fleet.eventually(
+    () => namesOf(client),
+    (names) => names.length === 0,
+    30,
+  );
+});

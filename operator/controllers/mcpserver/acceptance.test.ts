@@ -40,6 +40,9 @@ describe('a server', () => {
         policy: { required: true },
       },
     ],
+    'that is remote, a Service or speaks Stdio, behind a guard': [
+      { guard: { enabled: true }, remote: { url: 'https://x.example.com/mcp' } },
+    ],
     'that works in the namespaces of the operator': [{ kubernetesAccess: { rules, namespaces: ['a'] } }, { namespaces: ['a', 'agents'] }],
   };
   for (const [name, [spec, changes]] of Object.entries(accepted))

@@ -5,6 +5,7 @@ import { GRANTABLE_CLUSTER_ROLE } from '../../rights.ts';
 import { firstUncovered } from './grants.ts';
 import { protectedField } from './protected.ts';
 import type { Reference } from './references.ts';
+import { SHIM_PATH, SOCKET_PATH } from './stdio.ts';
 import { PACKAGE_PATH } from './volumes.ts';
 
 /** Why a server is not accepted. */
@@ -44,21 +45,20 @@ type Asked = readonly (readonly [field: string, asked: (spec: MCPServerSpec) => 
 
 /** What only a server with a guard can have, and how it is asked for. */
 const needsGuard: Asked = [
+  ['remote', ({ remote }) => remote !== undefined],
+  ['service', ({ service }) => service !== undefined],
+  ['transport.type: Stdio', ({ transport }) => transport.type === 'Stdio'],
   ['transport.bind: Loopback', ({ transport }) => transport.bind === 'Loopback'],
   ['authentication.type other than None', ({ authentication }) => authentication.type !== 'None'],
   ['policy.required: true', ({ policy }) => policy.required],
+  ['verification.headers[].valueFrom', ({ verification }) => (verification.headers ?? []).some(({ valueFrom }) => valueFrom !== undefined)],
 ];
 
 /** What the guards of this release cannot do yet, or the operator cannot arrange for them. */
 const notYet: Asked = [
-  ['remote', ({ remote }) => remote !== undefined],
-  ['service', ({ service }) => service !== undefined],
-  ['transport.type: Stdio', ({ transport }) => transport.type === 'Stdio'],
   ['authentication.serviceAccounts', ({ authentication }) => authentication.serviceAccounts !== undefined],
   ['authentication.jwt', ({ authentication }) => (authentication.jwt ?? []).length > 0],
   ['autoscaling.requestsPerSecond', ({ autoscaling }) => autoscaling?.requestsPerSecond !== undefined],
-  ['verification.headers[].valueFrom', ({ verification }) => (verification.headers ?? []).some(({ valueFrom }) => valueFrom !== undefined)],
-  ['verification.headers with a guard', ({ verification, guard }) => guard.enabled && (verification.headers ?? []).length > 0],
 ];
 
 const fieldsOf = (list: Asked, spec: MCPServerSpec): string =>
@@ -87,6 +87,7 @@ const mountsReserved: Check = ({ server: { spec } }) => {
   const reserved = [
     ...(spec.kubernetesAccess === undefined ? [] : ['/var/run/secrets/kubernetes.io/serviceaccount']),
     ...(spec.package === undefined ? [] : [PACKAGE_PATH]),
+    ...(spec.transport.type === 'Stdio' ? [SHIM_PATH, SOCKET_PATH] : []),
   ];
   const mount = (spec.mounts ?? []).find(({ mountPath }) => reserved.includes(mountPath.replace(/\/+$/, '')));
   return mount === undefined

@@ -1,8 +1,8 @@
-import { SERVER_CONTAINER } from '../../../api/group.ts';
+import { GUARD_CONTAINER, SERVER_CONTAINER } from '../../../api/group.ts';
 import type { HorizontalPodAutoscaler } from '../../kube/wire.ts';
 import { canonical } from './canonical.ts';
 import type { ChildInput } from './input.ts';
-import { hasWorkload } from './input.ts';
+import { hasWorkload, runsElsewhere } from './input.ts';
 import { childMeta } from './names.ts';
 
 /** The custom metric that the guard exports and a metrics adapter serves. */
@@ -13,6 +13,7 @@ export function autoscaler({ server }: ChildInput): HorizontalPodAutoscaler | un
   const { autoscaling } = server.spec;
   if (autoscaling === undefined || !hasWorkload(server)) return undefined;
   const { minReplicas, maxReplicas, cpuUtilization, memoryUtilization, requestsPerSecond, behavior } = autoscaling;
+  const container = runsElsewhere(server) ? GUARD_CONTAINER : SERVER_CONTAINER;
   return {
     apiVersion: 'autoscaling/v2',
     kind: 'HorizontalPodAutoscaler',
@@ -31,16 +32,16 @@ export function autoscaler({ server }: ChildInput): HorizontalPodAutoscaler | un
                 pods: { metric: { name: REQUEST_RATE_METRIC }, target: { type: 'AverageValue', averageValue: String(requestsPerSecond) } },
               },
             ]),
-        ...(memoryUtilization === undefined ? [] : [containerResource('memory', memoryUtilization)]),
-        ...(cpuUtilization === undefined ? [] : [containerResource('cpu', cpuUtilization)]),
+        ...(memoryUtilization === undefined ? [] : [containerResource(container, 'memory', memoryUtilization)]),
+        ...(cpuUtilization === undefined ? [] : [containerResource(container, 'cpu', cpuUtilization)]),
       ],
       ...(behavior !== undefined && { behavior: canonical(behavior) }),
     },
   } as HorizontalPodAutoscaler;
 }
 
-/** Of the server's container: plain `Resource` metrics need requests in every container of the pod, sidecars too. */
-const containerResource = (name: string, averageUtilization: number) => ({
+/** Of one container, the server's where it runs here: plain `Resource` metrics need requests in every container of the pod, sidecars too. */
+const containerResource = (container: string, name: string, averageUtilization: number) => ({
   type: 'ContainerResource',
-  containerResource: { name, container: SERVER_CONTAINER, target: { type: 'Utilization', averageUtilization } },
+  containerResource: { name, container, target: { type: 'Utilization', averageUtilization } },
 });

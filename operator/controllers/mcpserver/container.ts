@@ -6,6 +6,7 @@ import { adminProbe, waitUntilDrained } from './guard.ts';
 import { type ChildSettings, hasGuard } from './input.ts';
 import { PACKAGE_PROGRAM, runnerImage } from './package.ts';
 import { securityContext } from './security.ts';
+import { shimEnvironment, underShim } from './stdio.ts';
 
 /** Requests that a Node or Python server needs at rest, and a limit that stops one that leaks. No CPU limit: it only slows calls down. */
 export function resources({ resources: given }: MCPServerSpec): NonNullable<Container['resources']> {
@@ -57,7 +58,7 @@ function program(spec: MCPServerSpec, settings: ChildSettings): Pick<Container, 
     return {
       image: runnerImage(workload, settings),
       ...(workload.imagePullPolicy !== undefined && { imagePullPolicy: workload.imagePullPolicy }),
-      command: [PACKAGE_PROGRAM],
+      command: started(spec, [PACKAGE_PROGRAM]),
       ...(workload.args !== undefined && workload.args.length > 0 && { args: workload.args }),
     };
   }
@@ -66,14 +67,20 @@ function program(spec: MCPServerSpec, settings: ChildSettings): Pick<Container, 
   return {
     image,
     ...(imagePullPolicy !== undefined && { imagePullPolicy }),
-    ...(command.length > 0 && { command }),
+    ...(command.length > 0 && { command: started(spec, command) }),
     ...(args.length > 0 && { args }),
   };
 }
 
+const started = ({ transport }: MCPServerSpec, command: readonly string[]): string[] =>
+  transport.type === 'Stdio' ? underShim(command) : [...command];
+
 /** The home directory of an image is rarely writable for user 65532; many programs want one that is. */
-function environment({ env = [] }: MCPServerSpec): NonNullable<Container['env']> {
-  const given = env as NonNullable<Container['env']>;
+function environment(spec: MCPServerSpec): NonNullable<Container['env']> {
+  const shim = spec.transport.type === 'Stdio' ? shimEnvironment(spec) : [];
+  const given = [...(spec.env ?? []).filter(({ name }) => !shim.some((own) => own.name === name)), ...shim] as NonNullable<
+    Container['env']
+  >;
   return given.some(({ name }) => name === 'HOME') ? given : [{ name: 'HOME', value: '/tmp' }, ...given];
 }
 

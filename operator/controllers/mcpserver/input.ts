@@ -50,8 +50,11 @@ export interface ChildInput {
 /** Pods that are there at any time, as far as the spec guarantees it. */
 export const guaranteedReplicas = ({ spec }: MCPServer): number => (spec.suspend ? 0 : (spec.autoscaling?.minReplicas ?? spec.replicas));
 
-/** Whether the server runs in pods of its own, not elsewhere. */
-export const hasWorkload = ({ spec }: MCPServer): boolean => spec.container !== undefined || spec.package !== undefined;
+/** Whether there are pods of this server: its own ones, or those of a guard in front of one that runs elsewhere. */
+export const hasWorkload = ({ spec }: MCPServer): boolean => spec.tunnel === undefined;
+
+/** Whether only the guard runs here. */
+export const runsElsewhere = ({ spec }: Pick<MCPServer, 'spec'>): boolean => spec.remote !== undefined || spec.service !== undefined;
 
 /** Whether a guard stands in front of the server. */
 export const hasGuard = ({ spec }: Pick<MCPServer, 'spec'>): boolean => spec.guard.enabled;

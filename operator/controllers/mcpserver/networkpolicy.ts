@@ -64,12 +64,21 @@ function egress({ server, apiServer }: ChildInput): Egress[] {
     });
   }
   if (hasGuard(server)) rules.push({ ports: tcp(GuardPort.Data), to: [{ podSelector: { matchLabels: selector(server) } }] });
+  rules.push(...targetRules(server.spec));
   if (to.length > 0) rules.push({ to: [...to] });
   if (server.spec.kubernetesAccess !== undefined) rules.push(...apiServerRules(apiServer));
   if (internet) {
     rules.push({ to: [{ ipBlock: { cidr: '0.0.0.0/0', except: PRIVATE_V4 } }, { ipBlock: { cidr: '::/0', except: PRIVATE_V6 } }] });
   }
   return rules;
+}
+
+/** Where the guard of a server that runs elsewhere must get to. A name may mean any address, and a Service any pod of its namespace. */
+function targetRules({ remote, service }: ChildInput['server']['spec']): Egress[] {
+  if (service !== undefined) return [{ to: [{ podSelector: {} }] }];
+  if (remote === undefined) return [];
+  const { port, protocol } = new URL(remote.url);
+  return [{ ports: tcp(port !== '' ? Number(port) : protocol === 'https:' ? 443 : 80) }];
 }
 
 /** Service address and endpoints: what a network plugin compares with depends on whether it looks before or after the translation. */

@@ -1,14 +1,15 @@
 import { Annotation } from '../../../api/group.ts';
-import type { PodTemplateSpec } from '../../kube/wire.ts';
+import type { PodSpec, PodTemplateSpec } from '../../kube/wire.ts';
 import { canonical } from './canonical.ts';
 import { resources, serverContainer } from './container.ts';
 import { guardContainer, guardVolumes } from './guard.ts';
-import { type ChildInput, hasGuard } from './input.ts';
+import { type ChildInput, hasGuard, runsElsewhere } from './input.ts';
 import { labels, selector, sorted } from './names.ts';
 import { installer } from './package.ts';
 import { mergePodTemplate } from './podtemplate.ts';
 import { podSecurityContext } from './security.ts';
 import { serviceAccountName } from './serviceaccount.ts';
+import { shimInstaller, shimVolumes } from './stdio.ts';
 import { mountedVolumes } from './volumes.ts';
 
 /** Beyond the drain: for the container to end after the signal. */
@@ -17,13 +18,7 @@ const SHUTDOWN_SECONDS = 15;
 /** The pod of a server, with the user's `podTemplate` merged over it. */
 export function podTemplate({ server, settings, configDigest }: ChildInput): PodTemplateSpec {
   const { spec } = server;
-  const volumes = mountedVolumes(server);
-  const guarded = hasGuard(server);
-  const initContainers = [
-    ...(spec.package === undefined ? [] : [installer(spec, spec.package, settings, resources(spec))]),
-    // After the installer: until the server starts there is nothing to guard.
-    ...(guarded ? [guardContainer(server, settings)] : []),
-  ];
+  const parts = hasGuard(server) ? guarded({ server, settings }) : unguarded({ server, settings });
   const template: PodTemplateSpec = {
     metadata: {
       labels: sorted({ ...spec.labels, ...labels(server) }),
@@ -36,20 +31,39 @@ export function podTemplate({ server, settings, configDigest }: ChildInput): Pod
       enableServiceLinks: false,
       securityContext: podSecurityContext(spec, settings.assignIDs),
       terminationGracePeriodSeconds: spec.rollout.drainSeconds + SHUTDOWN_SECONDS,
-      ...(initContainers.length > 0 && { initContainers }),
-      containers: [
-        serverContainer(
-          server,
-          settings,
-          volumes.flatMap(({ mounts }) => mounts),
-        ),
-      ],
-      volumes: [...volumes.map(({ volume }) => volume), ...(guarded ? guardVolumes(server) : [])],
+      ...parts,
       ...(spec.imagePullSecrets !== undefined && spec.imagePullSecrets.length > 0 && { imagePullSecrets: spec.imagePullSecrets }),
       ...scheduling({ server }),
     },
   };
   return canonical(mergePodTemplate(template, spec.podTemplate));
+}
+
+type Parts = Pick<PodSpec, 'initContainers' | 'containers' | 'volumes'>;
+
+function unguarded({ server, settings }: Pick<ChildInput, 'server' | 'settings'>): Parts {
+  const { spec } = server;
+  const volumes = mountedVolumes(server);
+  const mounts = volumes.flatMap(({ mounts }) => mounts);
+  const stdio = spec.transport.type === 'Stdio';
+  const initContainers = [
+    ...(spec.package === undefined ? [] : [installer(spec, spec.package, settings, resources(spec))]),
+    ...(stdio ? [shimInstaller(spec, settings)] : []),
+  ];
+  return {
+    ...(initContainers.length > 0 && { initContainers }),
+    containers: [serverContainer(server, settings, [...mounts, ...(stdio ? shimVolumes.mounts : [])])],
+    volumes: [...volumes.map(({ volume }) => volume), ...(stdio ? shimVolumes.volumes : [])],
+  };
+}
+
+/** After the installers: until the server starts there is nothing to guard. */
+function guarded({ server, settings }: Pick<ChildInput, 'server' | 'settings'>): Parts {
+  const guard = guardContainer(server, settings);
+  const own = guardVolumes(server).map(({ volume }) => volume);
+  if (runsElsewhere(server)) return { containers: [guard], volumes: own };
+  const { initContainers = [], containers, volumes = [] } = unguarded({ server, settings });
+  return { initContainers: [...initContainers, guard], containers, volumes: [...volumes, ...own] };
 }
 
 const annotations = (record: Readonly<Record<string, string>>) => (Object.keys(record).length === 0 ? {} : { annotations: sorted(record) });

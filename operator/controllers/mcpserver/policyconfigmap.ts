@@ -1,5 +1,6 @@
 import { Annotation } from '../../../api/group.ts';
 import type { ConfigMap } from '../../kube/wire.ts';
+import { headerData } from './guard.ts';
 import type { ChildInput } from './input.ts';
 import { childMeta, guardNames } from './names.ts';
 
@@ -16,6 +17,6 @@ export function policyConfigMap({ server, bundle }: ChildInput): ConfigMap | und
       // Pins are made once. Should they vanish, they must not come back as whatever the server says by then.
       bundle.pinned ? { [Annotation.Pinned]: metadata.uid ?? '' } : undefined,
     ),
-    data: bundle.files,
+    data: { ...bundle.files, ...headerData(server.spec) },
   };
 }

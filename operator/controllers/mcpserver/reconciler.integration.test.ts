@@ -206,7 +206,7 @@ describe('a server that is not accepted', () => {
 
   it('makes nothing for what needs the guard', async () => {
     await world.server(namespace, 'guarded', { remote: { url: 'https://mcp.example.com/mcp' } });
-    await accepted('guarded', 'GuardRequired', /spec\.remote needs a guard/, false);
+    await accepted('guarded', 'GuardRequired', /spec\.remote needs the guard: set spec\.guard\.enabled: true/, false);
     expect(await world.find(Services, { namespace, name: 'guarded' })).toBeUndefined();
   });
 
