@@ -139,7 +139,7 @@ function headerFiles(headers: Headers, use: HeaderUse, policy: string): Omit<Vol
     const { name: from, key } = configMap ?? { name: policy, key: headerKey(use, index) };
     return { configMap: { name: from, items: [{ key, path: name }] } };
   });
-  return { projected: { defaultMode: 0o440, sources } } as Omit<Volume, 'name'>;
+  return { projected: { defaultMode: 0o440, sources } };
 }
 
 type HeaderUse = 'remote' | 'verification';
