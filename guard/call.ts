@@ -110,7 +110,7 @@ export class Call {
   answerHeaders(): ReadonlyMap<string, string> {
     const origin = this.header('origin');
     const headers = new Map(origin === undefined ? [] : corsHeaders(origin));
-    if (this.context.draining.active) headers.set('connection', 'close');
+    if (this.context.draining.leaving) headers.set('connection', 'close');
     return headers;
   }
 

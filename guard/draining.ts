@@ -16,6 +16,7 @@ export class Draining {
   #state: 'serving' | 'draining' | 'drained' = 'serving';
   #calls = 0;
   #deadline: NodeJS.Timeout | undefined;
+  #leaving = false;
 
   /** `grace`: milliseconds that running calls may take. `onIdle` closes the streams. */
   constructor(grace: number, onIdle: () => void) {
@@ -30,6 +31,16 @@ export class Draining {
   /** Whether everything that was running has ended: what comes now would be cut off. */
   get over(): boolean {
     return this.#state === 'drained';
+  }
+
+  /** Whether connections should end with their answers: whoever connects anew reaches another pod. True also while draining. */
+  get leaving(): boolean {
+    return this.#leaving || this.active;
+  }
+
+  /** The pod is going: everything is still served, but on no connection twice. */
+  leave(): void {
+    this.#leaving = true;
   }
 
   /** Calls that are running now. */
@@ -72,22 +83,38 @@ export class Draining {
   }
 }
 
+/** What the `drain` subcommand asks for. */
+export interface DrainRequests {
+  readonly leave: () => void;
+  readonly begin: () => void;
+}
+
 /** Listens for the `drain` subcommand. Only processes that share the socket's directory, this container's own, reach it. */
-export async function listenForDrain(path: string, begin: () => void): Promise<Server> {
+export async function listenForDrain(path: string, { leave, begin }: DrainRequests): Promise<Server> {
   rmSync(path, { force: true });
-  const server = createServer((socket) => {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    let asked = '';
     socket.on('error', () => socket.destroy());
-    begin();
-    socket.end('draining\n');
+    socket.on('data', (chunk: Buffer) => {
+      asked += chunk.toString();
+    });
+    socket.on('end', () => {
+      if (asked === LEAVE) leave();
+      else begin();
+      socket.end('done\n');
+    });
   });
   server.listen(path);
   await once(server, 'listening');
   return server;
 }
 
-/** The `drain` subcommand: tells the running guard to drain, and returns once it has begun. */
-export async function requestDrain(path: string): Promise<void> {
+const LEAVE = 'leave';
+
+/** The `drain` subcommand: tells the running guard to take leave or to drain, and returns once it does. */
+export async function requestDrain(path: string, what: 'leave' | 'begin' = 'begin'): Promise<void> {
   const socket = connect(path);
   socket.resume();
+  socket.end(what === 'leave' ? LEAVE : '');
   await once(socket, 'close');
 }

@@ -110,7 +110,8 @@ export class Guard {
       ),
       await this.#listen(metricsServer(context.metrics), metrics),
     ] as const;
-    if (control !== undefined) this.#control = await listenForDrain(control, () => this.drain());
+    if (control !== undefined)
+      this.#control = await listenForDrain(control, { leave: () => this.#context.draining.leave(), begin: () => this.drain() });
     context.inventory.start();
     this.#surroundings.log.info('started', { address, data: ports[0], admin: ports[1], metrics: ports[2] });
     return { data: ports[0], admin: ports[1], metrics: ports[2] };

@@ -12,9 +12,14 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   if (args[0] === 'drain') {
-    // Those who send requests learn a little later that the pod is going.
-    await delay(Number(args[2] ?? 0) * 1000);
-    await requestDrain(args[1] ?? process.env['MCP_FLEET_GUARD_CONTROL'] ?? '/run/mcp-fleet/guard.sock');
+    const socket = args[1] ?? process.env['MCP_FLEET_GUARD_CONTROL'] ?? '/run/mcp-fleet/guard.sock';
+    const seconds = Number(args[2] ?? 0);
+    if (seconds > 0) {
+      // Those who send requests learn a little later that the pod is going; connections that they keep would lead them here even then.
+      await requestDrain(socket, 'leave');
+      await delay(seconds * 1000);
+    }
+    await requestDrain(socket);
     return;
   }
   const read = settings(args, process.env);
