@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { MCPServerSpecInput } from '../../../api/mcpserver.ts';
 import type { Container, PodSpec } from '../../kube/wire.ts';
 import { input } from './builders.ts';
+import { deployment } from './deployment.ts';
 import { networkPolicy } from './networkpolicy.ts';
 import { podTemplate } from './podspec.ts';
 import { policyConfigMap } from './policyconfigmap.ts';
@@ -96,6 +97,12 @@ describe('the pod of a server that runs elsewhere', () => {
         '--upstream-host=existing.agents.svc.cluster.local:8080',
       ]),
     );
+  });
+});
+
+describe('a server that runs elsewhere, without a guard', () => {
+  it('has no pod', () => {
+    expect(deployment(input({ remote: { url: 'https://mcp.example.com/mcp' } }))).toBeUndefined();
   });
 });
 

@@ -51,7 +51,7 @@ export interface ChildInput {
 export const guaranteedReplicas = ({ spec }: MCPServer): number => (spec.suspend ? 0 : (spec.autoscaling?.minReplicas ?? spec.replicas));
 
 /** Whether there are pods of this server: its own ones, or those of a guard in front of one that runs elsewhere. */
-export const hasWorkload = ({ spec }: MCPServer): boolean => spec.tunnel === undefined;
+export const hasWorkload = (server: MCPServer): boolean => server.spec.tunnel === undefined && (!runsElsewhere(server) || hasGuard(server));
 
 /** Whether only the guard runs here. */
 export const runsElsewhere = ({ spec }: Pick<MCPServer, 'spec'>): boolean => spec.remote !== undefined || spec.service !== undefined;
