@@ -2,7 +2,7 @@ import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startCluster } from '../e2e/cluster/cluster.ts';
 import type { Cluster } from '../e2e/cluster/cluster.ts';
-import { kubectlFor } from '../e2e/kubectl.ts';
+import { established, kubectlFor } from '../e2e/kubectl.ts';
 import { API_VERSION } from './group.ts';
 import { MCPTOOLPOLICY } from './kinds.ts';
 import type { MCPToolPolicy } from './mcptoolpolicy.ts';
@@ -17,7 +17,7 @@ beforeAll(async () => {
   cluster = await startCluster({ controlPlaneOnly: true, name: 'policies' });
   const kubectl = await kubectlFor(cluster.kubeconfigPath);
   await kubectl(['apply', '-f', '-'], JSON.stringify(crd(MCPTOOLPOLICY)));
-  await kubectl(['wait', '--for=condition=Established', 'crd/mcptoolpolicies.mcp-fleet.dev']);
+  await established(kubectl, ['mcptoolpolicies.mcp-fleet.dev']);
   const { certificate: cert, key } = cluster.adminCertificate;
   agent = new Agent({ connect: { ca: cluster.caPem, cert, key } });
 });

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { binaries } from './cluster/binaries.ts';
 import { executable } from './cluster/place.ts';
 
@@ -29,4 +30,19 @@ function runner(program: string, env: NodeJS.ProcessEnv): Kubectl {
       });
       child.stdin?.on('error', () => undefined).end(input);
     });
+}
+
+/** Waits until the API server serves these definitions, by their full names. */
+export async function established(kubectl: Kubectl, definitions: readonly string[]): Promise<void> {
+  const wait = ['wait', '--for=condition=Established', '--timeout=60s', ...definitions.map((name) => `crd/${name}`)];
+  for (let attempts = 0; ; attempts++) {
+    try {
+      await kubectl(wait);
+      return;
+    } catch (error) {
+      // kubectl gives up on a definition so new that its list of conditions is still null.
+      if (attempts === 40 || !String(error).includes('conditions accessor error')) throw error;
+      await delay(250);
+    }
+  }
 }

@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parseAllDocuments, stringify } from 'yaml';
-import type { Kubectl } from '../e2e/kubectl.ts';
+import { established, type Kubectl } from '../e2e/kubectl.ts';
 import { ROOT } from './sources.ts';
 
 interface Manifest {
@@ -84,17 +83,10 @@ export async function imageIdOf(archive: string): Promise<string> {
 
 async function applyAndWait(kubectl: Kubectl, definitions: readonly Manifest[]): Promise<void> {
   await apply(kubectl, definitions);
-  const wait = ['wait', '--for=condition=Established', '--timeout=60s', ...definitions.map(({ metadata }) => `crd/${metadata.name}`)];
-  for (let attempts = 0; ; attempts++) {
-    try {
-      await kubectl(wait);
-      return;
-    } catch (error) {
-      // kubectl gives up on a definition so new that its list of conditions is still null.
-      if (attempts === 40 || !String(error).includes('conditions accessor error')) throw error;
-      await delay(250);
-    }
-  }
+  await established(
+    kubectl,
+    definitions.map(({ metadata }) => metadata.name),
+  );
 }
 
 function apply(kubectl: Kubectl, objects: readonly Manifest[]): Promise<string> {
