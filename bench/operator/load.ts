@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Pool } from 'undici';
 import { parse } from 'yaml';
@@ -61,16 +61,18 @@ export class PooledClient implements AsyncDisposable {
   }
 }
 
-/** CRD and namespace, as `make install` and a team would make them. */
+const DEFINITIONS = join(import.meta.dirname, '../../crds');
+
+/** CRDs and namespace, as `make install` and a team would make them. */
 export async function prepare(client: PooledClient): Promise<void> {
-  const crd = parse(await readFile(join(import.meta.dirname, '../../crds/mcp-fleet.dev_mcpservers.yaml'), 'utf8')) as {
-    metadata: { name: string };
-  };
-  const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${crd.metadata.name}`;
-  await client.apply(path, crd);
-  for (;;) {
-    const live = (await client.send('GET', path)) as { status?: { conditions?: { type: string; status: string }[] } };
-    if (live.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True') === true) break;
+  for (const file of (await readdir(DEFINITIONS)).filter((name) => name.startsWith('mcp-fleet.dev_'))) {
+    const crd = parse(await readFile(join(DEFINITIONS, file), 'utf8')) as { metadata: { name: string } };
+    const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${crd.metadata.name}`;
+    await client.apply(path, crd);
+    for (;;) {
+      const live = (await client.send('GET', path)) as { status?: { conditions?: { type: string; status: string }[] } };
+      if (live.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True') === true) break;
+    }
   }
   await client.apply(`/api/v1/namespaces/${NAMESPACE}`, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
 }
