@@ -63,7 +63,7 @@ const GUARD_SECURITY: NonNullable<Container['securityContext']> = {
 
 function flags(server: MCPServer, settings: ChildSettings): string[] {
   const { spec } = server;
-  const { transport, rollout, verification, stdio, telemetry } = spec;
+  const { transport, rollout, verification, stdio } = spec;
   const given: Readonly<Record<string, string | number | undefined>> = {
     ...upstream(server, settings),
     transport: transport.type,
@@ -79,7 +79,6 @@ function flags(server: MCPServer, settings: ChildSettings): string[] {
     'drain-seconds': rollout.drainSeconds,
     'verification-interval': milliseconds(verification.interval) / 1000,
     'verification-timeout': milliseconds(verification.timeout) / 1000,
-    ...(telemetry.otlpEndpoint !== undefined && telemetry.otlpEndpoint !== '' && { 'otlp-endpoint': telemetry.otlpEndpoint }),
   };
   return Object.entries(given).map(([name, value]) => `--${name}=${value}`);
 }
