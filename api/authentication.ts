@@ -63,9 +63,14 @@ export const Authentication = z
       .default(false)
       .describe('With type Guard: whether callers without a credential pass as anonymous. Default: false.'),
     serviceAccounts: ServiceAccountAuthentication.optional().describe(
-      "Takes tokens of this cluster's ServiceAccounts. Default: they are not taken.",
+      "Takes tokens of this cluster's ServiceAccounts. Refused in this release (GuardRequired). Default: they are not taken.",
     ),
-    jwt: z.array(JWTIssuer).max(8).meta(listMap('name')).optional().describe('Takes JSON Web Tokens of these issuers. Default: none.'),
+    jwt: z
+      .array(JWTIssuer)
+      .max(8)
+      .meta(listMap('name'))
+      .optional()
+      .describe('Takes JSON Web Tokens of these issuers. Refused in this release (GuardRequired). Default: none.'),
     apiKeys: APIKeys.optional().describe('Takes API keys, sent as Bearer or X-Api-Key. Default: none.'),
     forward: z
       .enum(['None', 'Headers', 'Token'])

@@ -36,7 +36,7 @@ export const AcceptedReason = {
   Accepted: 'Accepted',
   /** What the API server could not check contradicts itself, or an object made from the spec was refused. */
   InvalidSpec: 'InvalidSpec',
-  /** A ConfigMap, PersistentVolumeClaim, ServiceAccount or Service is missing; a Secret only where rotation is enabled. */
+  /** A ConfigMap, PersistentVolumeClaim, ServiceAccount or namespace is missing; a Secret only where rotation is enabled. */
   ReferenceNotFound: 'ReferenceNotFound',
   /** An object of a name that the server needs exists and is not the operator's. */
   NameConflict: 'NameConflict',
@@ -44,7 +44,7 @@ export const AcceptedReason = {
   AccessNotGrantable: 'AccessNotGrantable',
   /** `podTemplate` or `labels` touch what the operator must decide itself. */
   ProtectedField: 'ProtectedField',
-  /** Something was asked for that only a server with a guard can have. */
+  /** Something was asked for that only a server with a guard can have, or that the guards of this release cannot do. */
   GuardRequired: 'GuardRequired',
 } as const;
 
@@ -103,7 +103,7 @@ export const PolicyAppliedReason = {
   NoPolicy: 'NoPolicy',
   /** A guard has not taken the newest bundle for 30 seconds. */
   GuardBehind: 'GuardBehind',
-  /** A policy that selects this server cannot be read; the guards keep its last readable form. */
+  /** A policy that selects this server cannot be read; the guards keep its last readable form; if they have none, every call is refused. */
   InvalidPolicy: 'InvalidPolicy',
   /** `policy.required`, but none selects this server. */
   PolicyMissing: 'PolicyMissing',

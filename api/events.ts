@@ -22,8 +22,6 @@ export const EventReason = {
   OpenEgress: 'OpenEgress',
   /** Warning: two servers write to one PersistentVolumeClaim. */
   SharedVolume: 'SharedVolume',
-  /** Warning: the port of the server answers on the pod's address although a guard is in front. */
-  BypassPossible: 'BypassPossible',
   /** Warning: somebody else manages fields of the pod template. */
   ForeignFields: 'ForeignFields',
   /** Warning: Secrets are referenced, but rotation is not enabled. */

@@ -25,6 +25,6 @@ export const Session = z.object({
   mode: z
     .enum(['Auto', 'Stateful', 'Stateless'])
     .default('Auto')
-    .describe('Whether the server keeps sessions. Auto: as it answers. Default: Auto.'),
+    .describe('Reserved; without effect in this release. Sessions are kept as the server answers. Default: Auto.'),
 });
 export type Session = Plain<z.output<typeof Session>>;

@@ -126,10 +126,12 @@ export const MCPServerSpec = z
     expose: Exposure.prefault({}).describe('How callers reach the server. Default: a ClusterIP Service on port 80.'),
     authentication: Authentication.prefault({}).describe('Who may call. Default: everybody, as anonymous.'),
     policy: PolicySettings.prefault({}).describe('How policies apply. Default: none is required.'),
-    guard: Guard.prefault({}).describe('The proxy in front of the server. Default: off in this release.'),
+    guard: Guard.prefault({}).describe('The proxy in front of the server. Default: off.'),
     session: Session.prefault({}).describe('Sessions. Default: as the server answers.'),
     verification: Verification.prefault({}).describe('How the server is verified by real MCP handshakes. Default: every 5 minutes.'),
-    telemetry: Telemetry.prefault({}).describe('Metrics and traces. Default: metrics for whoever may scrape them, no traces.'),
+    telemetry: Telemetry.prefault({}).describe(
+      'Metrics; traces are not in this release. Default: no PodMonitor, and nobody may scrape the guard.',
+    ),
   })
   .meta(
     rules(

@@ -19,7 +19,7 @@ const Egress = z.object({
 export const Network = z.object({
   managed: z.boolean().default(true).describe('Whether the operator makes a NetworkPolicy. Default: true.'),
   ingressFrom: NetworkPolicyPeers.optional().describe(
-    'Who may open connections to the port that serves MCP; no other port is open. Default, or empty: everybody.',
+    'Who may open connections to the port that serves MCP. With a guard its admin port is open to the operator and its metrics port to telemetry.scrapeFrom; nothing else is. Default, or empty: everybody.',
   ),
   egress: Egress.prefault({}).describe('What the server may open connections to. Default: the internet and DNS.'),
 });

@@ -24,7 +24,9 @@ export const Autoscaling = z
       .min(1)
       .max(1_000_000)
       .optional()
-      .describe('MCP requests per second and pod that are aimed at, counted by the guard. Default: requests do not count.'),
+      .describe(
+        'MCP requests per second and pod that are aimed at, counted by the guard. Refused in this release (GuardRequired). Default: requests do not count.',
+      ),
     behavior: HorizontalPodAutoscalerBehavior.optional().describe('How fast it scales, as in autoscaling/v2. Default: as Kubernetes does.'),
   })
   .meta(

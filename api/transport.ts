@@ -25,7 +25,7 @@ export const Transport = z
       .optional()
       .describe(`Port that the server itself listens on. Default: ${DEFAULT_PORT}. Not for Stdio, remote and service.`),
     path: URLPath.optional().describe(
-      'Path at which the server itself answers. Default: /mcp, for SSE /sse. Callers always use /mcp. Not for Stdio and remote.',
+      'Path at which the server itself answers. Default: /mcp, for SSE /sse. Callers use /mcp with a guard, and this path without one. Not for Stdio and remote.',
     ),
     bind: z
       .enum(['AllInterfaces', 'Loopback'])

@@ -52,6 +52,6 @@ export const Telemetry = z.object({
     .regex(/^(https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?)?$/)
     .meta(saying('must be empty or an http or https URL such as http://collector.observability:4318'))
     .optional()
-    .describe('Where the guard sends traces over OTLP. Default, or empty: nowhere.'),
+    .describe('Where the guard will send traces over OTLP. Without effect in this release. Default, or empty: nowhere.'),
 });
 export type Telemetry = Plain<z.output<typeof Telemetry>>;

@@ -9,7 +9,7 @@ const advice: Readonly<Record<string, string>> = {
   AccessNotGrantable:
     'Ask for less in spec.kubernetesAccess, or let a cluster administrator add the rule to a ClusterRole labelled mcp-fleet.dev/grantable=true.',
   ProtectedField: 'Remove the field that the message names from spec.podTemplate, labels or annotations.',
-  GuardRequired: 'Set spec.guard.enabled: true, or do without the feature that the message names.',
+  GuardRequired: 'Set spec.guard.enabled: true if the message says so; otherwise remove the fields that it names.',
   Pending:
     'Wait a moment. If it stays like this, see whether the operator runs: kubectl get deployments -A -l app.kubernetes.io/part-of=mcp-fleet.',
   Progressing: 'Wait: pods are starting. mcp-fleet tree SERVER shows which one is waiting for what.',
