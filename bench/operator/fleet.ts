@@ -175,7 +175,8 @@ async function rawRate(objects: readonly { readonly path: string; readonly objec
   await using cluster = await startCluster({ name: 'bench-raw', ...CONTROL_PLANE });
   await using client = new PooledClient(cluster);
   await client.apply(`/api/v1/namespaces/${NAMESPACE}`, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
-  return client.applyAll(objects, 'mcp-fleet-operator');
+  // Awaited here: the client is disposed of when this returns.
+  return await client.applyAll(objects, 'mcp-fleet-operator');
 }
 
 function memoryFigure(name: string, servers: number, mebibytes: number) {

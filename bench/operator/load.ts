@@ -57,7 +57,7 @@ export class PooledClient implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pool.destroy();
+    await this.#pool.close();
   }
 }
 

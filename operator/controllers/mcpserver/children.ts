@@ -13,8 +13,9 @@ import { service } from './service.ts';
 import { serviceAccount } from './serviceaccount.ts';
 
 /** What a pod needs to start, and what protects it, before the pod; roles before what binds them. */
-const first = [serviceAccount, policyConfigMap, networkPolicy, clusterRole, service];
-const second = [deployment, autoscaler, disruptionBudget, ingress, httpRoute, podMonitor];
+const first = [serviceAccount, policyConfigMap, networkPolicy, clusterRole];
+/** The Service is here, because allocating its address is the slowest write of all. */
+const second = [deployment, service, autoscaler, disruptionBudget, ingress, httpRoute, podMonitor];
 
 /** All children of a server that its spec asks for, in the two stages in which they are applied. */
 export function children(input: ChildInput): readonly (readonly Desired[])[] {
