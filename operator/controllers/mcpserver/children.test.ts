@@ -10,7 +10,7 @@ const names = (spec: Partial<MCPServerSpecInput> = {}, changes: Partial<ChildInp
     ({ kind, metadata }) => `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name}`,
   );
 
-const always = ['ServiceAccount agents/github', 'NetworkPolicy agents/github', 'Service agents/github', 'Deployment agents/github'];
+const always = ['ServiceAccount agents/github', 'NetworkPolicy agents/github', 'Deployment agents/github', 'Service agents/github'];
 const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }];
 
 describe('children', () => {
@@ -37,9 +37,9 @@ describe('children', () => {
       [
         'ServiceAccount agents/github',
         'NetworkPolicy agents/github',
-        'Service agents/github',
         'Role agents/github',
         'Deployment agents/github',
+        'Service agents/github',
         'RoleBinding agents/github',
         'RoleBinding agents/github:view',
       ],
@@ -49,11 +49,11 @@ describe('children', () => {
       [
         'ServiceAccount agents/github',
         'NetworkPolicy agents/github',
-        'Service agents/github',
         'Role agents/github',
         'Role one/mcp-fleet:agents:github',
         'Role two/mcp-fleet:agents:github',
         'Deployment agents/github',
+        'Service agents/github',
         'RoleBinding agents/github',
         'RoleBinding one/mcp-fleet:agents:github',
         'RoleBinding two/mcp-fleet:agents:github',
@@ -65,8 +65,8 @@ describe('children', () => {
         'ServiceAccount agents/github',
         'NetworkPolicy agents/github',
         'ClusterRole mcp-fleet:agents:github',
-        'Service agents/github',
         'Deployment agents/github',
+        'Service agents/github',
         'ClusterRoleBinding mcp-fleet:agents:github',
         'ClusterRoleBinding mcp-fleet:agents:github:view',
       ],
