@@ -34,6 +34,7 @@ describe('an excerpt', () => {
     'hides the values given': { text: 'got s3cret-value', secrets: ['s3cret-value'], result: '"got [redacted]"' },
     'hides what looks like a credential': { text: 'Authorization: Bearer abcdefghijkl', result: '"Authorization: Bearer [redacted]"' },
     'hides a password in JSON': { text: '{"password":"hunter2hunter2"}', result: '"{"password":"[redacted]"}"' },
+    'hides user and password of a URL': { text: 'see https://a:b@c.example', result: '"see https://[redacted]@c.example"' },
     'does not hide words': { text: 'the token is missing', secrets: ['is'], result: '"the token is missing"' },
     'hides a value that the cut would halve': {
       text: `${'x'.repeat(155)} s3cret-value`,

@@ -1,3 +1,5 @@
+import { withoutCredentials } from './redaction.ts';
+
 /**
  * Text of a stranger, made safe to print in a status, an event, a log or a terminal: control, format, surrogate, private-use and
  * unassigned characters (escape sequences, bidirectional overrides, NUL, line breaks) become spaces or `�`, runs of space one space.
@@ -14,8 +16,6 @@ export function printable(text: string, maximum = 256): string {
   return cut ? `${characters.slice(0, maximum - 1).join('')}…` : clean;
 }
 
-const credentials = /\b(bearer|basic|token|api[-_]?key|password|secret)(["']?\s*[:=]?\s*["']?)[-\w.~+/=]{8,}/gi;
-
 /** Shorter values are words that occur everywhere; hiding them would make messages unreadable. */
 const shortestSecret = 6;
 
@@ -30,7 +30,7 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
 
 /** `text` without the given values and without what looks like a credential. */
 function redacted(text: string, secrets: readonly string[]): string {
-  return withoutSecrets(text, secrets).replaceAll(credentials, '$1$2[redacted]');
+  return withoutCredentials(withoutSecrets(text, secrets));
 }
 
 /** The beginning of something unexpected, quoted: `"<!doctype html> <title>…"`, without the given values and without what looks like a credential. */

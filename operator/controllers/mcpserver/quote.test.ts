@@ -16,6 +16,11 @@ describe('logTail', () => {
   it('hides credentials', () => {
     expect(logTail('API_KEY=abcdef123456 Authorization: Bearer abcdefghijkl')).toBe('API_KEY=[redacted] Authorization: Bearer [redacted]');
   });
+  it('hides what a URL, a colour or a bare token would give away', () => {
+    expect(logTail('dial postgres://app:hunter2@db:5432')).toBe('dial postgres://[redacted]@db:5432');
+    expect(logTail('token=\u001b[33mabcdefgh12\u001b[0m')).toBe('token=[redacted]');
+    expect(logTail(`refused ghp_${'a1B2'.repeat(9)}`)).toBe('refused [redacted]');
+  });
   it('leaves words alone', () =>
     expect(logTail('password required, token missing: see docs')).toBe('password required, token missing: see docs'));
   it('is empty for silence', () => expect(logTail(undefined)).toBe(''));

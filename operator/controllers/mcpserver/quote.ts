@@ -1,3 +1,5 @@
+import { withoutCredentials } from '../../../mcp/redaction.ts';
+
 /** Lines of a log that a message quotes, and how long they may be together. A condition is read in a terminal. */
 const LINES = 5;
 const CHARACTERS = 600;
@@ -9,14 +11,10 @@ const ANSI = /\u001b\[[0-9;?]*[ -/]*[@-~]/g;
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
-/** Whoever may read a status need not be allowed to read logs. Only what is assigned: "password required" shall stay readable. */
-const CREDENTIAL = /\b(bearer\s+|(?:[\w-]*(?:token|key|password|secret))["']?\s*[:=]\s*["']?)[-\w.~+/=]{8,}/gi;
-
 /** The last lines of what a container left behind, printable, bounded and without what looks like a credential; empty when it said nothing. */
 export function logTail(text: string | undefined): string {
-  const lines = (text ?? '')
-    .replaceAll(CREDENTIAL, '$1[redacted]')
-    .replaceAll(ANSI, '')
+  // Colours may stand inside of a credential.
+  const lines = withoutCredentials((text ?? '').replaceAll(ANSI, ''))
     .replaceAll(CONTROL, ' ')
     .split('\n')
     .map((line) => line.trimEnd())
