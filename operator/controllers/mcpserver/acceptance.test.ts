@@ -32,6 +32,8 @@ describe('a server', () => {
       },
     ],
     'with a guard': [{ guard: { enabled: true } }],
+    'that shares its processes where no guard is': [{ podTemplate: { spec: { shareProcessNamespace: true } } }],
+    'behind a guard, sharing nothing': [{ guard: { enabled: true }, podTemplate: { spec: { hostNetwork: false, hostPID: null } } }],
     'on loopback behind a guard, with API keys and a required policy': [
       {
         guard: { enabled: true },
@@ -109,6 +111,57 @@ describe('a server', () => {
         'ProtectedField',
         /15090 is a port of the guard/,
       ],
+      'with a port called as the Service calls it': [
+        { podTemplate: { spec: { containers: [{ name: 'logs', ports: [{ name: 'mcp', containerPort: 9000 }] }] } } },
+        'ProtectedField',
+        /containers\[logs\]\.ports\[mcp\] is protected: .*choose another/,
+      ],
+      'with such a port of a sidecar': [
+        { podTemplate: { spec: { initContainers: [{ name: 'proxy', ports: [{ name: 'mcp', containerPort: 9000 }] }] } } },
+        'ProtectedField',
+        /initContainers\[proxy\]\.ports\[mcp\]/,
+      ],
+      'with a volume of the guard': [
+        { podTemplate: { spec: { volumes: [{ name: 'guard-policy', emptyDir: {} }] } } },
+        'ProtectedField',
+        /spec\.volumes\[guard-policy\] is protected: .*choose another/,
+      ],
+      "that mounts the guard's keys": [
+        { podTemplate: { spec: { containers: [{ name: 'server', volumeMounts: [{ name: 'guard-keys', mountPath: '/k' }] }] } } },
+        'ProtectedField',
+        /containers\[server\]\.volumeMounts\[guard-keys\]/,
+      ],
+      'that mounts the shim before it is started': [
+        { podTemplate: { spec: { initContainers: [{ name: 'x', volumeMounts: [{ name: 'guard-shim', mountPath: '/k' }] }] } } },
+        'ProtectedField',
+        /initContainers\[x\]\.volumeMounts\[guard-shim\]/,
+      ],
+      'that shares its processes with the guard': [
+        { guard: { enabled: true }, podTemplate: { spec: { shareProcessNamespace: true } } },
+        'ProtectedField',
+        /spec\.shareProcessNamespace is protected: leave it out/,
+      ],
+      'that opens its port on the node around the guard': [
+        { guard: { enabled: true }, podTemplate: { spec: { hostNetwork: true } } },
+        'ProtectedField',
+        /spec\.hostNetwork is protected/,
+      ],
+      'that sees the processes of the node beside the guard': [
+        { guard: { enabled: true }, podTemplate: { spec: { hostPID: true } } },
+        'ProtectedField',
+        /spec\.hostPID is protected/,
+      ],
+      'without containers': [
+        { podTemplate: { spec: { containers: null } } },
+        'ProtectedField',
+        /spec\.containers is protected: give a list/,
+      ],
+      'without init containers': [
+        { podTemplate: { spec: { initContainers: null } } },
+        'ProtectedField',
+        /spec\.initContainers is protected/,
+      ],
+      'whose volumes are no list': [{ podTemplate: { spec: { volumes: {} } } }, 'ProtectedField', /spec\.volumes is protected/],
       'that mounts where the token goes': [
         { kubernetesAccess: { rules }, mounts: [{ mountPath: '/var/run/secrets/kubernetes.io/serviceaccount/', emptyDir: {} }] },
         'InvalidSpec',
