@@ -62,6 +62,8 @@ export function toolCounts(tools: readonly { readonly hints: Hints }[]): ToolCou
 }
 
 const mostWarnings = 20;
+/** UTF-8. Names become keys of pins and entries of lists, of which a ConfigMap must hold many. */
+const longestName = 1024;
 /** The specification recommends 1…128 characters of this set (2025-11-25, Tool Names). */
 const properName = /^[A-Za-z0-9_.\-/]{1,128}$/;
 
@@ -81,6 +83,10 @@ export function toolInventory(entries: readonly Json[]): Inventory {
       throw new Fault('ProtocolError', `entry ${index + 1} of tools/list has no name`);
     }
     const { name } = entry;
+    const bytes = Buffer.byteLength(name);
+    if (bytes > longestName) {
+      throw new Fault('ProtocolError', `the name of entry ${index + 1} of tools/list has ${bytes} bytes; the limit is ${longestName}`);
+    }
     if (seen.has(name)) {
       if (!duplicates.has(name)) warn(`tool ${printable(name, 128)} is listed more than once; only the first counts`);
       duplicates.add(name);

@@ -1,5 +1,5 @@
 import { printable } from './excerpt.ts';
-import type { Hints, Tool } from './inventory.ts';
+import type { Hints, Inventory } from './inventory.ts';
 import { isObject, MessageError, parseJson, type Json, type JsonObject } from './jsonrpc.ts';
 
 /** One tool in the ConfigMap `<name>-tools`: what people and policies want to know, without the schemas. */
@@ -12,10 +12,23 @@ export interface ListedTool {
   readonly digest: string;
 }
 
+/** What is worth keeping of an inventory: its size does not depend on schemas and descriptions, which a server may make as long as it likes. */
+export interface ListedInventory {
+  readonly tools: readonly ListedTool[];
+  readonly digest: string;
+}
+
+export const listedInventory = ({ tools, digest }: Inventory): ListedInventory => ({
+  tools: tools.map((tool) => ({ name: tool.name, title: titleOf(tool), hints: tool.hints, digest: tool.digest })),
+  digest,
+});
+
+const titleOf = ({ title }: Pick<ListedTool, 'title'>): string | undefined => (title === undefined ? undefined : printable(title, 120));
+
 /** Key of a part in its ConfigMap. */
 export const toolListKey = 'tools.json';
 
-/** A ConfigMap holds 1 MiB with everything around it. */
+/** A ConfigMap holds 1 MiB with everything around it. One tool has at most 7 KiB: names and titles are bounded. */
 const partBytes = 900 * 1024;
 
 /** The name of the ConfigMap for a part, counted from 0: `github-tools`, `github-tools-2`, `github-tools-3`. */
@@ -26,11 +39,11 @@ export function toolListName(server: string, part: number): string {
 /**
  * The tools as JSON arrays, one tool a line, in as many parts as a ConfigMap's size asks for; at least one. The same tools give the same bytes.
  */
-export function toolListParts(tools: readonly Tool[], maximumBytes: number = partBytes): readonly string[] {
+export function toolListParts(tools: readonly ListedTool[], maximumBytes: number = partBytes): readonly string[] {
   const parts: string[][] = [[]];
   let size = 0;
   for (const tool of tools) {
-    const line = JSON.stringify(listed(tool));
+    const line = JSON.stringify(entryOf(tool));
     const bytes = Buffer.byteLength(line) + 2;
     if (size + bytes > maximumBytes && size > 0) {
       parts.push([]);
@@ -42,10 +55,10 @@ export function toolListParts(tools: readonly Tool[], maximumBytes: number = par
   return parts.map((lines) => (lines.length === 0 ? '[]\n' : `[\n${lines.join(',\n')}\n]\n`));
 }
 
-function listed({ name, title, hints, digest }: Tool): JsonObject {
+function entryOf({ name, title, hints, digest }: ListedTool): JsonObject {
   return {
     name,
-    title: title === undefined ? undefined : printable(title, 120),
+    title: titleOf({ title }),
     readOnly: hints.readOnly,
     destructive: hints.destructive,
     idempotent: hints.idempotent,

@@ -30,7 +30,7 @@ const verified: VerificationResult = {
   outcome: 'Verified',
   message: 'it speaks MCP',
   server: { name: 'x', version: '1', protocolVersions: ['2025-11-25'], era: 'Legacy', capabilities: ['tools'] },
-  inventory: { tools: [], digest: 'sha256:0', duplicates: [], warnings: [] },
+  inventory: { tools: [], digest: 'sha256:0' },
   at: now,
 };
 

@@ -1,13 +1,12 @@
 import { printable } from '../../../mcp/excerpt.ts';
 import { toolCounts } from '../../../mcp/inventory.ts';
-import { type ListedTool, parseToolList, toolListKey, toolListName, toolListParts } from '../../../mcp/tool-list.ts';
-import type { Inventory } from '../../../mcp/inventory.ts';
+import { type ListedInventory, type ListedTool, parseToolList, toolListKey, toolListName, toolListParts } from '../../../mcp/tool-list.ts';
 import type { MCPServer, MCPServerStatus } from '../../../api/mcpserver.ts';
 import type { ConfigMap } from '../../kube/wire.ts';
 import { childMeta } from './names.ts';
 
 /** The ConfigMaps that hold the inventory of a server: one, or several where it does not fit. */
-export const toolLists = (server: MCPServer, inventory: Inventory): ConfigMap[] =>
+export const toolLists = (server: MCPServer, inventory: ListedInventory): ConfigMap[] =>
   toolListParts(inventory.tools).map((part, index) => ({
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -34,7 +33,7 @@ export function listedTools(server: MCPServer, find: (name: string) => ConfigMap
 }
 
 /** `status.tools`. Names are quoted as they may be printed; the ConfigMap has them as they are. */
-export const toolsStatus = (server: MCPServer, { tools, digest }: Inventory): NonNullable<MCPServerStatus['tools']> => ({
+export const toolsStatus = (server: MCPServer, { tools, digest }: ListedInventory): NonNullable<MCPServerStatus['tools']> => ({
   ...toolCounts(tools),
   digest,
   names: tools.slice(0, 50).map(({ name }) => printable(name, 256)),

@@ -3,7 +3,7 @@ import type { MCPServer, MCPServerStatus } from '../../../api/mcpserver.ts';
 import { milliseconds } from '../../../api/schema/duration.ts';
 import { printable } from '../../../mcp/excerpt.ts';
 import type { ServerFacts } from '../../../mcp/discovery.ts';
-import type { Inventory } from '../../../mcp/inventory.ts';
+import type { ListedInventory } from '../../../mcp/tool-list.ts';
 import { type Condition, conditionOf, timestamp } from '../../runtime/conditions.ts';
 import { toolsStatus } from './tools.ts';
 
@@ -12,7 +12,7 @@ export interface VerificationResult {
   readonly outcome: 'Verified' | 'AuthenticationRequired' | 'HandshakeFailed' | 'ProtocolError' | 'Timeout' | 'ConnectionRefused';
   readonly message: string;
   readonly server: ServerFacts | undefined;
-  readonly inventory: Inventory | undefined;
+  readonly inventory: ListedInventory | undefined;
   readonly at: Date;
 }
 
@@ -81,10 +81,15 @@ function successTime({ spec, status }: MCPServer, before: Condition | undefined,
   return at.getTime() - Date.parse(last) < Math.max(milliseconds(spec.verification.interval) * 0.9 - 1000, REFRESH) ? last : timestamp(at);
 }
 
+function serverInfo(facts: ServerFacts): NonNullable<MCPServerStatus['server']> {
+  const { name, version, ...rest } = boundedFacts(facts);
+  return { ...(name !== '' && { name }), ...(version !== '' && { version }), ...rest };
+}
+
 /** Within the bounds of the schema: a server may send anything. */
-const serverInfo = ({ name, version, protocolVersions, era, capabilities }: ServerFacts): NonNullable<MCPServerStatus['server']> => ({
-  ...(name !== '' && { name: printable(name, 512) }),
-  ...(version !== '' && { version: printable(version, 512) }),
+export const boundedFacts = ({ name, version, protocolVersions, era, capabilities }: ServerFacts) => ({
+  name: printable(name, 512),
+  version: printable(version, 512),
   protocolVersions: protocolVersions.slice(0, 16).map((text) => printable(text, 64)),
   era,
   capabilities: capabilities.slice(0, 64).map((text) => printable(text, 128)),

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { ProbeResult } from '../../../mcp/probe.ts';
+import { toolInventory } from '../../../mcp/inventory.ts';
+import type { ProbeResult, Verified } from '../../../mcp/probe.ts';
 import { Verifier, type VerifierClock, type VerifierTarget } from './verifier.ts';
 
 class FakeClock implements VerifierClock {
@@ -35,7 +36,7 @@ const settled = async () => {
   for (let turn = 0; turn < 10; turn++) await Promise.resolve();
 };
 
-const ok: ProbeResult = {
+const ok: Verified = {
   outcome: 'Verified',
   message: 'fine',
   server: { name: 'x', version: '1', protocolVersions: [], era: 'Legacy', capabilities: [] },
@@ -90,6 +91,18 @@ describe('Verifier', () => {
     expect(verifier.result('a')?.outcome).toBe('Verified');
     await clock.advance(300_000);
     expect(asked).toEqual(['a', 'a']);
+  });
+
+  it('keeps nothing whose size the server decides', async () => {
+    const description = 'x'.repeat(100_000);
+    const inventory = toolInventory([{ name: 'a', title: description, description, inputSchema: { description } }]);
+    answers['a'] = { ...ok, server: { ...ok.server, name: description, capabilities: [description] }, inventory };
+    verifier.track('a', target('a'));
+    await clock.advance(0);
+    const result = verifier.result('a');
+    expect(result?.inventory?.tools[0]).toMatchObject({ name: 'a', digest: inventory.tools[0]?.digest });
+    expect(result?.inventory?.digest).toBe(inventory.digest);
+    expect(JSON.stringify(result).length).toBeLessThan(2_000);
   });
 
   it('does nothing for the same fingerprint', async () => {

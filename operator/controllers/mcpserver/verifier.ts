@@ -1,7 +1,8 @@
 import type { Era } from '../../../mcp/eras.ts';
 import type { ProbeResult } from '../../../mcp/probe.ts';
+import { listedInventory } from '../../../mcp/tool-list.ts';
 import type { Key } from '../../kube/object.ts';
-import type { VerificationResult } from './verification.ts';
+import { boundedFacts, type VerificationResult } from './verification.ts';
 
 /** What is verified, and when. */
 export interface VerifierTarget {
@@ -65,7 +66,7 @@ interface Entry {
  * - a changed fingerprint is verified at once; a success again after `interval` ± 10 %; a failure after up to 2 s, doubling to 5 min or
  *   to the interval if that is shorter, with full jitter, for ever;
  * - a failure where nothing was known is a result at once, any other when it is confirmed;
- * - `onResult` follows each result; results live in memory alone.
+ * - `onResult` follows each result; results live in memory alone, without the definitions of tools, which may be megabytes.
  */
 export class Verifier {
   readonly #options: VerifierOptions;
@@ -217,8 +218,8 @@ export class Verifier {
     entry.result = {
       outcome: found.outcome,
       message: found.message,
-      server: found.server,
-      inventory: found.outcome === 'Verified' ? found.inventory : undefined,
+      server: found.server === undefined ? undefined : boundedFacts(found.server),
+      inventory: found.outcome === 'Verified' ? listedInventory(found.inventory) : undefined,
       at: new Date(now),
     };
     entry.running = undefined;
