@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { Annotation } from '../../../api/group.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
-import type { Inventory } from '../../../mcp/inventory.ts';
 import type { Ambient, Bundle, Pins } from '../../../mcp/policy/bundle.ts';
 import { BUNDLE_FILES } from '../../../mcp/policy/bundle.ts';
 import { BundleError, parseBundle } from '../../../mcp/policy/bundlecheck.ts';
 import { FIRST_PINS_KEY, PinFileError, readPins, writePins } from '../../../mcp/policy/pinfile.ts';
+import type { ListedInventory } from '../../../mcp/tool-list.ts';
 import type { Client } from '../../kube/client.ts';
-import { isKubeError } from '../../kube/errors.ts';
+import { isKubeError, type KubeErrorCode } from '../../kube/errors.ts';
 import { type Key, keyOf, type KubeObject } from '../../kube/object.ts';
 import { ConfigMaps, Secrets } from '../../kube/resources.ts';
 import type { ConfigMap, Secret } from '../../kube/wire.ts';
@@ -15,6 +15,7 @@ import { ownerFrom } from '../../runtime/ownership.ts';
 import { BundleSizeError, compileBundle, type CompiledBundle } from '../mcptoolpolicy/bundle.ts';
 import { hasGuard } from './input.ts';
 import { guardNames, labels } from './names.ts';
+import { oneLine } from './quote.ts';
 import { By, type Stores } from './stores.ts';
 import { listedTools } from './tools.ts';
 
@@ -24,7 +25,7 @@ export interface Enforced {
   readonly compiled: CompiledBundle;
   /** Whether tools were pinned once; then they never are again by themselves. */
   readonly pinned: boolean;
-  /** They were, and cannot be had now: why. */
+  /** They should be there, and cannot be had or made now: why. */
   readonly pinsMissing: string | undefined;
 }
 
@@ -39,7 +40,7 @@ export interface EnforcementOptions {
   readonly stores: Stores;
   readonly settings: EnforcementSettings;
   /** The last complete inventory, if this process has one. */
-  readonly inventory: (key: Key) => Inventory | undefined;
+  readonly inventory: (key: Key) => ListedInventory | undefined;
   readonly now: () => Date;
 }
 
@@ -48,6 +49,9 @@ interface PinState {
   readonly pinned: boolean;
   readonly missing: string | undefined;
 }
+
+/** No word of the API server on what was asked: the whole reconciliation is repeated soon. */
+const UNANSWERED: readonly KubeErrorCode[] = ['Network', 'Fenced', 'Timeout', 'ServiceUnavailable', 'TooManyRequests'];
 
 /** How long after asking for the sealing keys they are not asked for again, milliseconds. */
 const KEYS_RETRY = 60_000;
@@ -168,7 +172,7 @@ export class Enforcement {
     }
     const tools = inventory(key)?.tools;
     if (tools === undefined) return { pins: undefined, pinned: false, missing: undefined };
-    return { pins: await this.#pin(server, tools, signal), pinned: true, missing: undefined };
+    return this.#pin(server, tools, signal);
   }
 
   async #read({ metadata }: KubeObject, key: Key, signal: AbortSignal): Promise<Pins | PinFileError> {
@@ -188,7 +192,7 @@ export class Enforcement {
   }
 
   /** Trusts the tools as the server first listed them. The ConfigMap is nobody's child: it outlives mistakes with the server, and Git may own it. */
-  async #pin(server: MCPServer, tools: Inventory['tools'], signal: AbortSignal): Promise<Pins | undefined> {
+  async #pin(server: MCPServer, tools: ListedInventory['tools'], signal: AbortSignal): Promise<PinState> {
     const { client, stores } = this.#options;
     const { namespace = '', name } = server.metadata;
     const wish: ConfigMap = {
@@ -201,10 +205,13 @@ export class Enforcement {
       stores.existing.ConfigMap.written(await client.create(ConfigMaps, wish, { fieldManager: PINS_FIELD_MANAGER, signal }));
     } catch (error) {
       // Somebody else's, which the watch brings.
-      if (isKubeError(error, 'AlreadyExists')) return undefined;
-      throw error;
+      if (isKubeError(error, 'AlreadyExists')) return { pins: undefined, pinned: true, missing: undefined };
+      if (!isKubeError(error) || UNANSWERED.includes(error.code)) throw error;
+      // A quota, a webhook or too many tools: policies are enforced nevertheless. Not pinned, so that the next reconciliation tries again.
+      const why = `ConfigMap ${wish.metadata.name} cannot be created: ${oneLine(error.message)}`;
+      return { pins: undefined, pinned: false, missing: `${why}; no hint of the server makes a tool less dangerous until it exists` };
     }
-    return readPins(wish.data ?? {});
+    return { pins: readPins(wish.data ?? {}), pinned: true, missing: undefined };
   }
 }
 
