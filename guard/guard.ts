@@ -110,11 +110,16 @@ export class Guard {
       ),
       await this.#listen(metricsServer(context.metrics), metrics),
     ] as const;
-    if (control !== undefined)
-      this.#control = await listenForDrain(control, { leave: () => this.#context.draining.leave(), begin: () => this.drain() });
+    if (control !== undefined) this.#control = await listenForDrain(control, { leave: () => this.#leave(), begin: () => this.drain() });
     context.inventory.start();
     this.#surroundings.log.info('started', { address, data: ports[0], admin: ports[1], metrics: ports[2] });
     return { data: ports[0], admin: ports[1], metrics: ports[2] };
+  }
+
+  /** Whoever holds an idle connection connects anew, and reaches another pod as soon as this one is no endpoint any more. */
+  #leave(): void {
+    this.#context.draining.leave();
+    this.#servers[0]?.closeIdleConnections();
   }
 
   /** Begins to drain. Idempotent. */
@@ -122,6 +127,7 @@ export class Guard {
     if (this.#context.draining.active) return;
     this.#surroundings.log.info('began draining', { calls: this.#context.draining.calls, streams: this.#context.streams.size });
     this.#context.draining.begin();
+    this.#servers[0]?.closeIdleConnections();
   }
 
   /** Drains, and then ends everything. */
