@@ -114,7 +114,7 @@ describe('a container', () => {
   test.concurrent('in front of which there should be a guard is refused in words', async () => {
     const namespace = await fleet.namespace();
     await fleet.apply(namespace, 'guarded', { remote: { url: 'https://mcp.example.com/mcp' } });
-    await fleet.until(namespace, 'guarded', 'Ready', { status: 'False', reason: 'GuardRequired', message: /spec\.remote needs it/ });
+    await fleet.until(namespace, 'guarded', 'Ready', { status: 'False', reason: 'GuardRequired', message: /spec\.remote needs the guard/ });
     expect(await fleet.pods(namespace, 'guarded')).toEqual([]);
   });
 });
