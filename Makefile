@@ -76,7 +76,7 @@ uninstall: node_modules/.installed ## Removes the CRDs and with them every MCPSe
 
 .PHONY: run
 run: node_modules/.installed ## The operator on this machine; stop it with ^C. ARGS=flags of the operator
-	@node --watch-path=operator --watch-path=api --watch-path=mcp operator/main.ts $(ARGS)
+	@node --watch-path=operator --watch-path=api --watch-path=mcp --watch-path=compiler operator/main.ts $(ARGS)
 
 .PHONY: image
 image: node_modules/.installed ## The container image, into dist/image.tar: with Docker, else with buildah

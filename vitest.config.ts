@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // Folders are named so that nothing compiled or cached is ever picked up as a test.
-const folders = '{api,mcp,operator,cli,guard,tunnel,scripts,e2e,bench}';
+const folders = '{api,mcp,compiler,operator,cli,guard,tunnel,scripts,e2e,bench}';
 
 /**
  * Tests on real clusters meet a machine that is busy with other things once in a while: CI runs such a test again before it calls it broken.

@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 export const ROOT = join(import.meta.dirname, '..');
 
 /** Folders with programs of ours; some come with later parts of the project. */
-const FOLDERS = ['api', 'mcp', 'operator', 'guard', 'tunnel', 'cli', 'e2e', 'bench', 'scripts'] as const;
+const FOLDERS = ['api', 'mcp', 'compiler', 'operator', 'guard', 'tunnel', 'cli', 'e2e', 'bench', 'scripts'] as const;
 
 export interface SourceFile {
   /** From the root of the repository, with `/`. */

@@ -15,6 +15,7 @@ const AREAS: Readonly<Record<string, string>> = {
   '05': 'Policies',
   '06': 'Guard',
   '07': 'Tunnel',
+  '08': 'Explaining decisions',
 };
 
 /** The index of the decisions, from their titles. */

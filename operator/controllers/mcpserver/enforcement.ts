@@ -12,7 +12,7 @@ import { type Key, keyOf, type KubeObject } from '../../kube/object.ts';
 import { ConfigMaps, Secrets } from '../../kube/resources.ts';
 import type { ConfigMap, Secret } from '../../kube/wire.ts';
 import { ownerFrom } from '../../runtime/ownership.ts';
-import { BundleSizeError, compileBundle, type CompiledBundle } from '../mcptoolpolicy/bundle.ts';
+import { BundleSizeError, compileBundle, type CompiledBundle } from '../../../compiler/bundle.ts';
 import { hasGuard } from './input.ts';
 import { guardNames, labels } from './names.ts';
 import { oneLine } from './quote.ts';

@@ -1,5 +1,5 @@
 import type { Key } from '../../kube/object.ts';
-import type { CompiledBundle } from '../mcptoolpolicy/bundle.ts';
+import type { CompiledBundle } from '../../../compiler/bundle.ts';
 
 /** What was last brought about for a server, as far as policies are concerned. */
 export interface Standing {

@@ -1,7 +1,7 @@
 import type { MCPToolPolicy, MCPToolPolicyStatus } from '../../../api/mcptoolpolicy.ts';
 import { PolicyAcceptedReason, PolicyConditionType, PolicyReadyReason, ProgrammedReason } from '../../../api/policyconditions.ts';
 import { type Condition, type ConditionUpdate, withConditions } from '../../runtime/conditions.ts';
-import { policyFormOf, PolicyProblem } from './form.ts';
+import { policyFormOf, PolicyProblem } from '../../../compiler/form.ts';
 
 /** One server that a policy selects. */
 export interface PolicyTarget {

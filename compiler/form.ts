@@ -1,8 +1,8 @@
-import type { MCPToolPolicy } from '../../../api/mcptoolpolicy.ts';
-import { PolicyAcceptedReason } from '../../../api/policyconditions.ts';
-import { policyForm, policySpec, PolicySpecError } from '../../../api/policyform.ts';
-import type { PolicyIdentity, ValidPolicy } from '../../../mcp/policy/bundle.ts';
-import { BundleError, checkPolicy } from '../../../mcp/policy/bundlecheck.ts';
+import type { MCPToolPolicy } from '../api/mcptoolpolicy.ts';
+import { PolicyAcceptedReason } from '../api/policyconditions.ts';
+import { policyForm, policySpec, PolicySpecError } from '../api/policyform.ts';
+import type { PolicyIdentity, ValidPolicy } from '../mcp/policy/bundle.ts';
+import { BundleError, checkPolicy } from '../mcp/policy/bundlecheck.ts';
 
 type Form = Omit<ValidPolicy, keyof PolicyIdentity>;
 

@@ -1,6 +1,6 @@
-import type { Exposure } from '../../../api/exposure.ts';
-import type { MCPServer } from '../../../api/mcpserver.ts';
-import type { MCPToolPolicy } from '../../../api/mcptoolpolicy.ts';
+import type { Exposure } from '../api/exposure.ts';
+import type { MCPServer } from '../api/mcpserver.ts';
+import type { MCPToolPolicy } from '../api/mcptoolpolicy.ts';
 import {
   type Ambient,
   type Bundle,
@@ -11,10 +11,10 @@ import {
   type Pins,
   type Policy,
   type PolicyIdentity,
-} from '../../../mcp/policy/bundle.ts';
-import { bundleDigest } from '../../../mcp/policy/bundlecheck.ts';
-import { policyName } from '../../../mcp/policy/merge.ts';
-import { tierOf } from '../../../mcp/policy/selection.ts';
+} from '../mcp/policy/bundle.ts';
+import { bundleDigest } from '../mcp/policy/bundlecheck.ts';
+import { policyName } from '../mcp/policy/merge.ts';
+import { tierOf } from '../mcp/policy/selection.ts';
 import { authentication } from './authentication.ts';
 import { policyFormOf, PolicyProblem } from './form.ts';
 import { type KnownObjects, warnings } from './warnings.ts';

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { MCPServerSpec, type MCPServer, type MCPServerSpecInput } from '../../../api/mcpserver.ts';
-import { MCPToolPolicySpec, type MCPToolPolicy, type MCPToolPolicySpecInput } from '../../../api/mcptoolpolicy.ts';
-import { API_VERSION } from '../../../api/group.ts';
-import { ACCEPTED_POLICIES, MINIMAL } from '../../../api/mcptoolpolicy.admission.ts';
-import { parseBundle, parseKeys, parseReplicas, bundleDigest } from '../../../mcp/policy/bundlecheck.ts';
-import { compile } from '../../../mcp/policy/engine.ts';
-import { digestOf, facts } from '../../../mcp/policy/testing/builders.ts';
+import { MCPServerSpec, type MCPServer, type MCPServerSpecInput } from '../api/mcpserver.ts';
+import { MCPToolPolicySpec, type MCPToolPolicy, type MCPToolPolicySpecInput } from '../api/mcptoolpolicy.ts';
+import { API_VERSION } from '../api/group.ts';
+import { ACCEPTED_POLICIES, MINIMAL } from '../api/mcptoolpolicy.admission.ts';
+import { parseBundle, parseKeys, parseReplicas, bundleDigest } from '../mcp/policy/bundlecheck.ts';
+import { compile } from '../mcp/policy/engine.ts';
+import { digestOf, facts } from '../mcp/policy/testing/builders.ts';
 import { type BundleInput, BundleSizeError, compileBundle } from './bundle.ts';
 
 function server(spec: Partial<MCPServerSpecInput> = {}, labels: Record<string, string> = { team: 'a' }): MCPServer {

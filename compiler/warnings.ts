@@ -1,9 +1,9 @@
-import type { Authentication as ServerAuthentication } from '../../../api/authentication.ts';
-import { printable } from '../../../mcp/excerpt.ts';
-import type { Hints } from '../../../mcp/inventory.ts';
-import type { Rule, Subject, ValidPolicy } from '../../../mcp/policy/bundle.ts';
-import { type Dialect, globMatcher } from '../../../mcp/policy/glob.ts';
-import { isNormalUri, templateCanMatch } from '../../../mcp/policy/uri.ts';
+import type { Authentication as ServerAuthentication } from '../api/authentication.ts';
+import { printable } from '../mcp/excerpt.ts';
+import type { Hints } from '../mcp/inventory.ts';
+import type { Rule, Subject, ValidPolicy } from '../mcp/policy/bundle.ts';
+import { type Dialect, globMatcher } from '../mcp/policy/glob.ts';
+import { isNormalUri, templateCanMatch } from '../mcp/policy/uri.ts';
 
 /** What a server is known to have. Absent lists are not known, and nothing is said about them. */
 export interface KnownObjects {

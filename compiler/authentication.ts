@@ -1,5 +1,5 @@
-import type { Authentication as Wanted } from '../../../api/authentication.ts';
-import type { Authentication, Forward, JwtIssuer } from '../../../mcp/policy/bundle.ts';
+import type { Authentication as Wanted } from '../api/authentication.ts';
+import type { Authentication, Forward, JwtIssuer } from '../mcp/policy/bundle.ts';
 
 /** `X-Forwarded-User` and `X-Forwarded-Groups` unless the server names others; as the schema says. */
 const HEADERS = { user: 'X-Forwarded-User', groups: 'X-Forwarded-Groups' };
