@@ -16,13 +16,20 @@ import type { Document } from './message/scan.ts';
 import type { Edit } from './message/spans.ts';
 import { OTHER } from './metrics.ts';
 import { corsHeaders } from './origin.ts';
-import type { HttpUpstream } from './upstream/http.ts';
+import type { Upstream, UpstreamFailure } from './upstream/upstream.ts';
 
 /** How a refusal that no policy decision describes is written down. */
 export interface Outcome {
   readonly decision: AuditRecord['decision'];
   readonly code: string;
   readonly cause?: string;
+}
+
+/** A sibling guard that a request is handed over to. */
+export interface Peer {
+  readonly upstream: Upstream;
+  /** What the caller is told when the exchange failed; nothing: the sibling has not seen the request, and this guard goes on with it. */
+  readonly failed: (failure: UpstreamFailure) => Answer | undefined;
 }
 
 /**
@@ -47,8 +54,8 @@ export class Call {
   expires: number | undefined;
   /** The id of the session at the server of this pod. */
   upstreamSession: string | undefined;
-  /** The sibling that this request is handed over to, and where it is. */
-  peer: { readonly upstream: HttpUpstream; readonly address: string } | undefined;
+  /** The sibling that this request is handed over to. */
+  peer: Peer | undefined;
   object: PolicyObject | undefined;
   decision: Decision | undefined;
   wouldDeny: Reason | undefined;

@@ -13,6 +13,7 @@ import { openSeals } from './seals.ts';
 import { originAllowed } from './origin.ts';
 import { HOP_HEADER } from './session/peers.ts';
 import { objectOf, subscriptions } from './subject.ts';
+import type { UpstreamFailure } from './upstream/upstream.ts';
 
 /** Looks at one aspect of a request. Gives the answer that refuses it, or nothing. */
 type Step = (call: Call) => Answer | undefined | Promise<Answer | undefined>;
@@ -122,31 +123,53 @@ async function authentication(call: Call): Promise<Answer | undefined> {
 async function session(call: Call): Promise<Answer | undefined> {
   const { context, caller } = call;
   const presented = call.header('mcp-session-id');
-  const begins = call.message?.kind === 'request' && call.message.method === 'initialize';
-  if (context.draining.over || (begins && context.draining.active)) {
-    // Sessions end with this server; whatever has none is as well served by another one.
-    const ends = presented !== undefined && call.era === 'legacy';
-    const answer = ends
-      ? sessionNotFound(call.id)
-      : unavailable(call.id, 'This server is shutting down; another one takes new sessions', 1);
-    return refuse(call, 'DRAINING', answer);
-  }
   call.headers.set('mcp-session-id', '');
-  if (call.era === 'modern' || caller === undefined || presented === undefined) return undefined;
+  if (call.era === 'modern' || caller === undefined || presented === undefined) return unbound(call);
   const found = context.sessions.open(presented, caller);
   if (found === undefined) return refuse(call, 'SESSION', sessionNotFound(call.id));
   if (found.place === 'here') {
+    // Sessions end with their server, and it has been told that nothing comes any more.
+    if (context.draining.over) return refuse(call, 'DRAINING', sessionNotFound(call.id));
     call.upstreamSession = found.upstreamId;
     call.headers.set('mcp-session-id', found.upstreamId);
     return undefined;
   }
   // A request that was handed over once is not handed over again: it would circle.
-  if (call.header(HOP_HEADER) !== undefined) return refuse(call, 'SESSION', sessionNotFound(call.id));
-  const upstream = await context.peers?.find(found.address, found.boot);
+  if (wasHandedOver(call)) return refuse(call, 'SESSION', sessionNotFound(call.id));
+  const { address, boot } = found;
+  const upstream = await context.peers?.find(address, boot);
   if (upstream === undefined) return refuse(call, 'SESSION', sessionNotFound(call.id));
-  call.peer = { upstream, address: found.address };
+  call.peer = {
+    upstream,
+    failed: (failure) => {
+      context.peers?.forget(address);
+      // The pod is gone, and the session with it: the client begins anew. A call that the pod may have begun is told as what it is.
+      return failure.unseen === true ? sessionNotFound(call.id) : siblingFailed(call, failure);
+    },
+  };
   return undefined;
 }
+
+/** What no session binds to this pod, while the pod takes leave: any other serves it as well, and a session that begins there lives on. */
+function unbound(call: Call): Answer | undefined {
+  const { draining, siblings } = call.context;
+  const begins = call.message?.kind === 'request' && call.message.method === 'initialize';
+  if (!draining.over && !(begins && draining.leaving)) return undefined;
+  const answer = (): Answer | undefined => {
+    if (!draining.active) return undefined;
+    return refuse(call, 'DRAINING', unavailable(call.id, 'This server is shutting down; another one takes new sessions', 1));
+  };
+  // The Service may still lead back here.
+  if (siblings === undefined || wasHandedOver(call)) return answer();
+  const failed = (failure: UpstreamFailure): Answer | undefined => (failure.unseen === true ? answer() : siblingFailed(call, failure));
+  call.peer = { upstream: siblings, failed };
+  return undefined;
+}
+
+const wasHandedOver = (call: Call): boolean => call.header(HOP_HEADER) !== undefined;
+
+const siblingFailed = (call: Call, { status, cause }: UpstreamFailure): Answer =>
+  rpcError(status, call.id, status, `The pod that this was handed over to failed: ${cause}`);
 
 function callerRate(call: Call): Answer | undefined {
   const { message, caller } = call;

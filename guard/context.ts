@@ -31,6 +31,8 @@ export interface GuardContext {
   readonly conversations: Conversations;
   readonly tasks: Tasks;
   readonly peers: Peers | undefined;
+  /** Whichever guard of this server the Service chooses. */
+  readonly siblings: Upstream | undefined;
   readonly streams: Streams;
   readonly draining: Draining;
   readonly audit: AuditLog;

@@ -1,6 +1,6 @@
 import type { Answer } from './answers.ts';
-import { rpcError, sessionNotFound } from './answers.ts';
-import type { Call } from './call.ts';
+import { rpcError } from './answers.ts';
+import type { Call, Peer } from './call.ts';
 import { field, requestHeaders } from './headers.ts';
 import { forwardedIdentity } from './identity.ts';
 import { judge } from './judgement.ts';
@@ -12,7 +12,7 @@ import { PASS, ResponseRelay } from './relay/response.ts';
 import { eventIdSealer } from './seals.ts';
 import { HOP_HEADER } from './session/peers.ts';
 import type { ListKind, OpenStream } from './streams.ts';
-import type { Upstream, UpstreamFailure, UpstreamRequest } from './upstream/upstream.ts';
+import type { ResponseSink, UpstreamFailure, UpstreamRequest } from './upstream/upstream.ts';
 
 /** Bytes of an answer when no policy says less. */
 const MAXIMUM_RESPONSE_BYTES = 64 * 1024 * 1024;
@@ -44,13 +44,60 @@ export function forward(call: Call): void {
   if (stream) open(call, relay);
   const timer = stream ? undefined : setTimeout(() => relay.stop(timeout(call)), enforcement.engine.settings.callTimeoutMs ?? CALL_TIMEOUT);
   if (timer !== undefined) call.hold(() => clearTimeout(timer));
-  send(call, relay, context.upstream, upstreamRequest(call));
+  call.sent();
+  relay.attach(context.upstream.send(upstreamRequest(call), relay));
   // Legacy: a client that goes away does not cancel (it may resume); modern: it does, and so does the end of a stream.
   call.response.once('close', () => relay.disconnected(stream || call.era === 'modern'));
 }
 
-/** Gives a request of another pod's session to the guard there, which decides, counts and records it. */
-export function handOver(call: Call, peer: NonNullable<Call['peer']>): void {
+/**
+ * Gives a request to the sibling that should have it, which decides, counts and records it. `goOn` is called instead when the sibling has not seen it
+ * and this guard can serve it as well. Nothing is ever sent twice.
+ */
+export function handOver(call: Call, peer: Peer, goOn: () => void): void {
+  const { context, response } = call;
+  const stream = isStream(call);
+  const relay: ResponseRelay = new ResponseRelay(
+    response,
+    {
+      limit: MAXIMUM_RESPONSE_BYTES,
+      judgeBody: false,
+      judge: () => PASS,
+      head: () => call.answerHeaders(),
+      failure: (failure) => peer.failed(failure) ?? upstreamAnswer(call, failure),
+    },
+    () => {
+      if (stream) context.streams.removeHandedOver(relay);
+      else context.draining.callEnded();
+    },
+  );
+  // This guard waits for what passes through it, and ends such streams, as it does with its own.
+  if (stream) context.streams.addHandedOver(relay);
+  else context.draining.callStarted();
+  const abort = call.message === undefined || call.era === 'modern';
+  const gone = (): void => relay.disconnected(abort);
+  const sink: ResponseSink = {
+    head: (status, headers) => relay.head(status, headers),
+    data: (chunk) => relay.data(chunk),
+    end: () => relay.end(),
+    fail: (failure) => {
+      if (peer.failed(failure) !== undefined) {
+        relay.fail(failure);
+        return;
+      }
+      response.off('close', gone);
+      call.peer = undefined;
+      // Before this exchange ends: with no call running in between, draining would be over.
+      goOn();
+      relay.disconnected(true);
+    },
+  };
+  relay.attach(peer.upstream.send(handedOver(call), sink));
+  response.once('close', gone);
+}
+
+/** The request as it came, but for what concerns the connection alone. */
+function handedOver(call: Call): UpstreamRequest {
   const { rawHeaders } = call.request;
   const headers: string[] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
@@ -59,30 +106,7 @@ export function handOver(call: Call, peer: NonNullable<Call['peer']>): void {
       headers.push(name, rawHeaders[at + 1] ?? '');
     }
   }
-  const relay = new ResponseRelay(
-    call.response,
-    {
-      limit: MAXIMUM_RESPONSE_BYTES,
-      judgeBody: false,
-      judge: () => PASS,
-      head: () => new Map(),
-      // The pod is gone, and the session with it: the client begins anew. A call that the pod may have begun is told as what it is.
-      failure: (failure) => {
-        call.context.peers?.forget(peer.address);
-        if (failure.unseen === true) return sessionNotFound(call.id);
-        return rpcError(failure.status, call.id, failure.status, `The pod of this session failed: ${failure.cause}`);
-      },
-    },
-    () => undefined,
-  );
-  const request = { method: httpMethod(call), query: '', headers: [...headers, HOP_HEADER, '1'], body: call.body, caller: '' };
-  send(call, relay, peer.upstream, request);
-  call.response.once('close', () => relay.disconnected(call.message === undefined || call.era === 'modern'));
-}
-
-function send(call: Call, relay: ResponseRelay, upstream: Upstream, request: UpstreamRequest): void {
-  call.sent();
-  relay.attach(upstream.send(request, relay));
+  return { method: httpMethod(call), query: queryOf(call), headers: [...headers, HOP_HEADER, '1'], body: call.body, caller: '' };
 }
 
 function upstreamRequest(call: Call): UpstreamRequest {
@@ -90,11 +114,10 @@ function upstreamRequest(call: Call): UpstreamRequest {
   const authentication = enforcement?.bundle.authentication;
   const identity = forwardedIdentity(authentication, caller);
   const replace = new Map([...identity.headers, ...call.headers]);
-  const query = (request.url ?? '').indexOf('?');
   const body = call.edits.length === 0 || call.document === undefined ? call.body : Buffer.from(edited(call.document.text, call.edits));
   return {
     method: httpMethod(call),
-    query: query === -1 ? '' : (request.url ?? '').slice(query),
+    query: queryOf(call),
     headers: requestHeaders(request.rawHeaders, { credential: identity.credential, replace }),
     body,
     caller: caller === undefined ? '' : context.sessions.owner(caller),
@@ -104,6 +127,11 @@ function upstreamRequest(call: Call): UpstreamRequest {
 function httpMethod(call: Call): 'POST' | 'GET' | 'DELETE' {
   const { method } = call.request;
   return method === 'GET' || method === 'DELETE' ? method : 'POST';
+}
+
+function queryOf({ request: { url = '' } }: Call): string {
+  const at = url.indexOf('?');
+  return at === -1 ? '' : url.slice(at);
 }
 
 function isStream(call: Call): boolean {

@@ -28,6 +28,7 @@ import { randomSealingKey, readSealingKeys, Sealer } from './session/seal.ts';
 import { Sessions } from './session/sessions.ts';
 import type { Settings } from './settings.ts';
 import { Streams } from './streams.ts';
+import { HttpUpstream } from './upstream/http.ts';
 import { sendThroughUpstream } from './upstream/send.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { upstreamFor } from './upstream/kinds.ts';
@@ -110,16 +111,15 @@ export class Guard {
       ),
       await this.#listen(metricsServer(context.metrics), metrics),
     ] as const;
-    if (control !== undefined) this.#control = await listenForDrain(control, { leave: () => this.#leave(), begin: () => this.drain() });
+    if (control !== undefined) this.#control = await listenForDrain(control, { leave: () => this.leave(), begin: () => this.drain() });
     context.inventory.start();
     this.#surroundings.log.info('started', { address, data: ports[0], admin: ports[1], metrics: ports[2] });
     return { data: ports[0], admin: ports[1], metrics: ports[2] };
   }
 
-  /** Whoever holds an idle connection connects anew, and reaches another pod as soon as this one is no endpoint any more. */
-  #leave(): void {
+  /** The pod is going: everything is still served, but new sessions by siblings, and nothing twice on one connection. Idempotent. */
+  leave(): void {
     this.#context.draining.leave();
-    this.#servers[0]?.closeIdleConnections();
   }
 
   /** Begins to drain. Idempotent. */
@@ -127,7 +127,6 @@ export class Guard {
     if (this.#context.draining.active) return;
     this.#surroundings.log.info('began draining', { calls: this.#context.draining.calls, streams: this.#context.streams.size });
     this.#context.draining.begin();
-    this.#servers[0]?.closeIdleConnections();
   }
 
   /** Drains, and then ends everything. */
@@ -135,7 +134,7 @@ export class Guard {
     this.drain();
     await this.#context.draining.drained();
     // Siblings and load balancers hold idle connections: one that is closed while a request is on its way to it loses that request. Until
-    // they have let go of them, everything is refused in words instead, each time with `Connection: close`.
+    // they have let go of them, whatever comes is handed over or refused in words, each time with `Connection: close`.
     await delay(this.#settings.farewell);
     this.#context.inventory.stop();
     this.#enforcements.stop();
@@ -152,6 +151,7 @@ export class Guard {
     this.#control?.close();
     await Promise.all(closing);
     await this.#context.peers?.close();
+    await this.#context.siblings?.close();
     await this.#context.upstream.close();
     await this.#sink.flushed();
   }
@@ -205,7 +205,7 @@ export class Guard {
     const boot = randomUUID();
     const sealer = this.#sealer();
     const streams = new Streams();
-    const draining = new Draining(settings.drain, () => streams.closeAll());
+    const draining = new Draining(settings.drain, () => streams.closeAllAndHandedOver());
     const audit = new AuditLog(this.#sink, now);
     const inventory = new Inventory({
       target: { url: new URL('http://localhost/mcp'), send: sendThroughUpstream(upstream), headers: this.#verificationHeaders() },
@@ -237,6 +237,7 @@ export class Guard {
       conversations: new Conversations(),
       tasks: new Tasks(),
       peers: settings.podAddress === undefined ? undefined : new Peers({ sealer, port: settings.dataPort, path: settings.path, now }),
+      siblings: settings.siblings === undefined ? undefined : new HttpUpstream({ url: settings.siblings, connectTimeout: SIBLING_TIMEOUT }),
       streams,
       draining,
       audit,
@@ -280,6 +281,8 @@ export class Guard {
 
 const HTTP_METHODS = new Set(['GET', 'POST', 'DELETE', 'response']);
 const NO_LIMITS = { rates: [], concurrency: {}, shadow: { rates: [], concurrency: {} } };
+/** How long a sibling may take to accept a connection, milliseconds: where there is none left, this guard answers itself. */
+const SIBLING_TIMEOUT = 1_000;
 /** How long answers that are on their way at the very end may take, milliseconds. */
 const PATIENCE = 500;
 /** What a timer of Node can wait, milliseconds. */

@@ -12,7 +12,12 @@ import { originAllowed, preflightHeaders } from './origin.ts';
 import { PASS, ResponseRelay } from './relay/response.ts';
 import { PEER_PATH, proof } from './session/peers.ts';
 
-/** Longer than the idle time of the usual load balancers (60 s), so that it is they who close idle connections. */
+/**
+ * How long callers are told that an idle connection stays, as long as Node's servers keep theirs: callers who believe it have let go of every idle
+ * connection before a pod that leaves closes them.
+ */
+const KEEP_ALIVE_TOLD = 5_000;
+/** How long it really stays: longer than the idle time of the usual load balancers (60 s), which ask nobody, so that it is they who close it. */
 const KEEP_ALIVE = 75_000;
 /** How long the bytes of a request may take to arrive; says nothing of its answer. */
 const REQUEST_TIMEOUT = 120_000;
@@ -26,8 +31,16 @@ export interface PortOptions {
 /** The data port: the one that callers use. It answers on one path, and for what must lie beside it. */
 export function dataPort(options: PortOptions): Server {
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE, requestTimeout: REQUEST_TIMEOUT, noDelay: true, insecureHTTPParser: false },
+    {
+      keepAliveTimeout: KEEP_ALIVE_TOLD,
+      keepAliveTimeoutBuffer: KEEP_ALIVE - KEEP_ALIVE_TOLD,
+      requestTimeout: REQUEST_TIMEOUT,
+      noDelay: true,
+      insecureHTTPParser: false,
+    },
     (request, response) => {
+      // Whoever connects anew reaches another pod.
+      if (options.context.draining.leaving) response.shouldKeepAlive = false;
       response.on('error', () => response.destroy());
       route(options, request, response);
     },
@@ -49,7 +62,7 @@ function route(options: PortOptions, request: IncomingMessage, response: ServerR
   if (request.method === 'OPTIONS') {
     send(response, preflight(context, request));
   } else if (path === context.path) {
-    void serve(options, request, response);
+    void serve(options, new Call(context, request, response));
   } else if (path === PEER_PATH && request.method === 'GET') {
     const answer = proof(context.sealer, context.boot, new URLSearchParams(query));
     send(response, answer === undefined ? empty(404) : { status: 200, body: answer });
@@ -65,10 +78,10 @@ function split(url: string): readonly [path: string, query: string] {
   return at === -1 ? [url, ''] : [url.slice(0, at), url.slice(at)];
 }
 
-async function serve(options: PortOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const call = new Call(options.context, request, response);
+/** Takes a call through the chain, or through what is left of it. */
+async function serve(options: PortOptions, call: Call, chain = CHAIN): Promise<void> {
   try {
-    for (const step of CHAIN) {
+    for (const [at, step] of chain.entries()) {
       const outcome = step(call);
       const answer = outcome instanceof Promise ? await outcome : outcome;
       if (answer !== undefined) {
@@ -76,7 +89,7 @@ async function serve(options: PortOptions, request: IncomingMessage, response: S
         return;
       }
       if (call.peer !== undefined) {
-        handOver(call, call.peer);
+        handOver(call, call.peer, () => void serve(options, call, chain.slice(at + 1)));
         return;
       }
     }

@@ -38,6 +38,11 @@ export const FLAGS: readonly Flag[] = [
   { name: 'admin-port', default: '15090', help: 'Port of probes and the operator, read-only' },
   { name: 'metrics-port', default: '15091', help: 'Port of the metrics' },
   { name: 'pod-address', default: '', help: 'Address under which sibling guards reach this one; empty: sessions are not handed over' },
+  {
+    name: 'siblings',
+    default: '',
+    help: 'URL of the Service in front of all guards of this server, which gets new sessions once this pod leaves; empty: they are refused',
+  },
   { name: 'control', default: '/run/mcp-fleet/guard.sock', help: 'Unix socket over which `drain` begins draining; empty: none' },
   { name: 'drain-seconds', default: '30', help: 'How long running calls may take once draining has begun' },
   { name: 'farewell-seconds', default: '4', help: 'How long the ports stay open once drained: longer than peers keep idle connections' },
@@ -62,6 +67,7 @@ export interface Settings {
   readonly adminPort: number;
   readonly metricsPort: number;
   readonly podAddress: string | undefined;
+  readonly siblings: URL | undefined;
   readonly control: string | undefined;
   /** Milliseconds. */
   readonly drain: number;
@@ -112,6 +118,7 @@ export function settings(args: readonly string[], environment: Readonly<Record<s
     adminPort: number('admin-port', 0),
     metricsPort: number('metrics-port', 0),
     podAddress: optional('pod-address'),
+    siblings: siblings(optional('siblings')),
     control: optional('control'),
     drain: number('drain-seconds', 0) * 1000,
     farewell: number('farewell-seconds', 0) * 1000,
@@ -123,6 +130,13 @@ export function settings(args: readonly string[], environment: Readonly<Record<s
     awaitServer: value('readiness') !== 'Bundle',
     logLevel: value('log-level'),
   };
+}
+
+function siblings(address: string | undefined): URL | undefined {
+  if (address === undefined) return undefined;
+  const url = URL.parse(address);
+  if (url?.protocol !== 'http:') throw new SettingsError('--siblings must be a URL that begins with http://');
+  return url;
 }
 
 function upstream(

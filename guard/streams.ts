@@ -25,6 +25,8 @@ export type Sight = Readonly<Record<ListKind, readonly string[]>>;
  */
 export class Streams {
   readonly #open = new Set<OpenStream>();
+  /** Those that a sibling serves and this guard passes on. */
+  readonly #handedOver = new Set<ResponseRelay>();
 
   get size(): number {
     return this.#open.size;
@@ -36,6 +38,14 @@ export class Streams {
 
   remove(stream: OpenStream): void {
     this.#open.delete(stream);
+  }
+
+  addHandedOver(relay: ResponseRelay): void {
+    this.#handedOver.add(relay);
+  }
+
+  removeHandedOver(relay: ResponseRelay): void {
+    this.#handedOver.delete(relay);
   }
 
   /** Something else is in force: compare what each caller sees, and tell those for whom it differs. */
@@ -55,8 +65,15 @@ export class Streams {
     for (const stream of this.#open) for (const kind of stream.kinds) stream.relay.inject(stream.notification(kind));
   }
 
+  /** Ends all that this guard serves. */
   closeAll(): void {
     for (const stream of this.#open) stream.relay.close();
+  }
+
+  /** Ends those as well that only pass through: their callers come back by way of another guard. */
+  closeAllAndHandedOver(): void {
+    this.closeAll();
+    for (const relay of this.#handedOver) relay.close();
   }
 }
 

@@ -29,7 +29,13 @@ export interface Pod {
 }
 
 /** A pod: on the loopback every address of 127/8 is another machine. */
-export async function startPod(index: number, port: number, rules: Bundle = bundle(), farewell = '0'): Promise<Pod> {
+export async function startPod(
+  index: number,
+  port: number,
+  rules: Bundle = bundle(),
+  farewell = '0',
+  more: readonly string[] = [],
+): Promise<Pod> {
   const address = `127.0.0.${index}`;
   const server = await serveLegacy();
   const flags = [
@@ -43,6 +49,7 @@ export async function startPod(index: number, port: number, rules: Bundle = bund
     '2',
     '--farewell-seconds',
     farewell,
+    ...more,
   ];
   const guard = await runGuard({
     upstream: server.url,

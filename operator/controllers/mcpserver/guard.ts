@@ -5,6 +5,7 @@ import { serverPath, serverPort } from '../../../api/transport.ts';
 import type { Container, Volume, VolumeMount } from '../../kube/wire.ts';
 import { type ChildSettings, runsElsewhere } from './input.ts';
 import { guardNames } from './names.ts';
+import { serviceURL } from './service.ts';
 import { maxProcesses, SHIM_SOCKET, SOCKET_MOUNT, SOCKET_VOLUME } from './stdio.ts';
 
 /** Volumes of the guard begin with it. What they hold changes without a restart of the pod, so it counts for no digest. */
@@ -75,6 +76,7 @@ function flags(server: MCPServer, settings: ChildSettings): string[] {
     ...(hasHeaders(spec.remote?.headers) && { 'upstream-headers': UPSTREAM_HEADERS.mountPath }),
     ...(hasHeaders(verification.headers) && { 'verification-headers': VERIFICATION_HEADERS.mountPath }),
     ...(spec.remote?.caBundle !== undefined && { 'upstream-ca': `${UPSTREAM_CA.mountPath}/${CA_FILE}` }),
+    siblings: serviceURL(server, settings.clusterDomain),
     control: `${RUN.mountPath}/guard.sock`,
     'drain-seconds': rollout.drainSeconds,
     'verification-interval': milliseconds(verification.interval) / 1000,

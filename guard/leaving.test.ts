@@ -1,0 +1,172 @@
+import { once } from 'node:events';
+import { Agent, request as send } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { createServer } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Pod } from './testing/pods.ts';
+import { freePort, startPod } from './testing/pods.ts';
+import { eventually, runGuard } from './testing/running.ts';
+import type { ScriptedServer } from './testing/scripted.ts';
+import { rpcMethod, scriptedServer } from './testing/scripted.ts';
+
+/** What callers see of a pod that goes, request by request. */
+
+const stopping: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stopping.splice(0).toReversed()) await stop();
+});
+
+const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
+};
+const CALL = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'test_simple_text', arguments: {} } };
+
+function post(url: string, body: object, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(url, { method: 'POST', headers: { ...HEADERS, ...headers }, body: JSON.stringify(body) });
+}
+
+async function initialize(url: string): Promise<string> {
+  const response = await post(url, INITIALIZE);
+  await response.text();
+  return response.headers.get('mcp-session-id') ?? '';
+}
+
+/** Two pods, of which the first knows the second as what its Service leads to. */
+async function pods(): Promise<{ leaving: Pod; staying: Pod }> {
+  const port = await freePort();
+  const staying = await startPod(2, port);
+  const leaving = await startPod(1, port, undefined, '0', ['--siblings', staying.url]);
+  for (const each of [staying, leaving]) stopping.push(each.server.stop, each.guard.stop);
+  return { leaving, staying };
+}
+
+const methods = ({ guard }: Pod): unknown[] => guard.audit().map(({ method }) => method);
+
+describe('a new session', () => {
+  test('that reaches a pod which leaves begins at a sibling, and works through both', async () => {
+    const { leaving, staying } = await pods();
+    leaving.guard.guard.leave();
+    const id = await initialize(leaving.url);
+    for (const { url } of [leaving, staying]) expect((await post(url, CALL, { 'mcp-session-id': id })).status).toBe(200);
+    expect(methods(leaving)).not.toContain('initialize');
+    expect(methods(staying).filter((method) => method === 'tools/call')).toHaveLength(2);
+    leaving.guard.guard.drain();
+    expect(await initialize(leaving.url)).not.toBe('');
+    expect((await post(leaving.url, CALL, { 'mcp-session-id': id })).status).toBe(200);
+  });
+
+  test('begins here after all while the pod only leaves and no sibling can be reached, and is refused once it drains', async () => {
+    const { leaving, staying } = await pods();
+    stopping.splice(stopping.indexOf(staying.guard.stop), 1);
+    await staying.guard.stop();
+    leaving.guard.guard.leave();
+    const id = await initialize(leaving.url);
+    expect((await post(leaving.url, CALL, { 'mcp-session-id': id })).status).toBe(200);
+    leaving.guard.guard.drain();
+    const refused = await post(leaving.url, INITIALIZE);
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
+  });
+
+  test('that the Service leads back is not handed over again', async () => {
+    const { leaving } = await pods();
+    leaving.guard.guard.leave();
+    const id = (await post(leaving.url, INITIALIZE, { 'x-mcp-fleet-hop': '1' })).headers.get('mcp-session-id') ?? '';
+    expect((await post(leaving.url, CALL, { 'mcp-session-id': id })).status).toBe(200);
+    expect(methods(leaving)).toContain('initialize');
+  });
+
+  test('is never sent twice: a sibling that may have seen it is the last to get it', async () => {
+    const connections: string[] = [];
+    const dying = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', (bytes: Buffer) => {
+        connections.push(bytes.toString().split('\r\n', 1)[0] ?? '');
+        socket.destroy();
+      });
+    }).listen(0, '127.0.0.1');
+    await once(dying, 'listening');
+    const address = dying.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const { guard, server } = await scripted(['--siblings', `http://127.0.0.1:${port}/mcp`]);
+    guard.guard.leave();
+    expect((await post(guard.url, INITIALIZE)).status).toBe(502);
+    expect(connections).toEqual(['POST /mcp HTTP/1.1']);
+    expect(server.calls('initialize')).toEqual([]);
+    dying.close();
+  });
+});
+
+async function scripted(flags: readonly string[] = []): Promise<{ server: ScriptedServer; guard: Awaited<ReturnType<typeof runGuard>> }> {
+  const server = await scriptedServer((seen, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result: { content: [{ type: 'text', text: rpcMethod(seen) }] } }));
+  });
+  stopping.push(server.stop);
+  const guard = await runGuard({ upstream: server.url, flags });
+  stopping.push(guard.stop);
+  return { server, guard };
+}
+
+describe('a session of a pod that stays', () => {
+  test('goes on through one that has drained', async () => {
+    const { leaving, staying } = await pods();
+    const id = await initialize(staying.url);
+    leaving.guard.guard.drain();
+    expect((await post(leaving.url, CALL, { 'mcp-session-id': id })).status).toBe(200);
+    const own = await post(leaving.url, CALL, { 'mcp-session-id': 'of nobody' });
+    expect(own.status).toBe(404);
+  });
+
+  test('has its calls through a draining pod waited for, and its streams ended there', async () => {
+    const { leaving, staying } = await pods();
+    const id = await initialize(staying.url);
+    const stream = await fetch(leaving.url, { headers: { accept: 'text/event-stream', 'mcp-session-id': id } });
+    const call = { ...CALL, params: { name: 'test_tool_with_progress', arguments: {}, _meta: { progressToken: 1 } } };
+    const running = await post(leaving.url, call, { 'mcp-session-id': id });
+    leaving.guard.guard.drain();
+    const admin = `http://127.0.0.1:${leaving.guard.ports.admin}`;
+    expect(await (await fetch(`${admin}/status`)).json()).toMatchObject({ draining: true, calls: 1 });
+    expect(await running.text()).toContain('"result"');
+    // Cleanly: a body that breaks off rejects.
+    await stream.text();
+    expect(await (await fetch(`${admin}/status`)).json()).toMatchObject({ calls: 0 });
+  });
+});
+
+describe('a connection', () => {
+  /** One request on the one connection of an agent. */
+  async function on(agent: Agent, url: string): Promise<{ readonly port: number | undefined; readonly response: IncomingMessage }> {
+    const request = send(url, { agent, method: 'POST', headers: HEADERS });
+    request.end(JSON.stringify(CALL));
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    const port = response.socket.localPort;
+    response.resume();
+    await once(response, 'end');
+    return { port, response };
+  }
+
+  test('that is idle when the pod leaves is not closed under the next request, but by its answer', async () => {
+    const { guard } = await scripted();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const first = await on(agent, guard.url);
+    // What callers are told, so that those who listen have none left when the pod ends.
+    expect(first.response.headers).toMatchObject({ connection: 'keep-alive', 'keep-alive': 'timeout=5' });
+    guard.guard.leave();
+    const second = await on(agent, guard.url);
+    expect(second.port).toBe(first.port);
+    expect([second.response.statusCode, second.response.headers.connection]).toEqual([200, 'close']);
+    agent.destroy();
+  });
+});
+
+test('a guard without siblings serves new sessions until it drains', async () => {
+  const { guard } = await scripted();
+  guard.guard.leave();
+  expect((await post(guard.url, INITIALIZE)).status).toBe(200);
+  guard.guard.drain();
+  await eventually(async () => (await post(guard.url, INITIALIZE)).status === 503, 'new sessions are refused');
+});
