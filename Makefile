@@ -64,6 +64,14 @@ bundle: node_modules/.installed ## One file per program with its source map, int
 bench-operator: node_modules/.installed ## The operator's figures at 100, 1,000 and 5,000 servers (Linux, root), into bench/results
 	@node bench/operator.bench.ts
 
+.PHONY: bench-guard
+bench-guard: node_modules/.installed ## The guard's figures beside a direct connection and a bare proxy, into bench/results
+	@node bench/guard.bench.ts
+
+.PHONY: fuzz
+fuzz: node_modules/.installed ## Hostile callers and a hostile server around a guard. MINUTES=10, SEED=a number to repeat a run
+	@node guard/fuzz/main.ts --minutes "$(or $(MINUTES),10)" $(if $(SEED),--seed "$(SEED)")
+
 ##@ Against the cluster of KUBECONFIG
 
 .PHONY: install

@@ -154,8 +154,10 @@ function rules(call: Call): ResponseRules {
 /** Whether the answer, should it be one JSON body, must be seen as a whole before it goes on. Otherwise it streams. */
 function judgesBody(call: Call): boolean {
   if (call.enforcement?.transparent === true && call.enforcement.bundle.authentication.type !== 'Guard') return false;
-  // Lists are filtered; modern results may ask for input; task ids and request states are sealed.
-  return call.message?.kind === 'request' && (call.era === 'modern' || LISTS.some((list) => list.method === call.method) || sealable(call));
+  // Lists are filtered, also those that a lenient server gives to a request without an id, or to a GET.
+  if (call.message === undefined || LISTS.some((list) => list.method === call.method)) return true;
+  // Modern results may ask for input; task ids and request states are sealed.
+  return call.message.kind === 'request' && (call.era === 'modern' || sealable(call));
 }
 
 function sealable(call: Call): boolean {

@@ -8,7 +8,7 @@ const HOP_BY_HOP = names(
 );
 
 /** Fields of a request that the guard sets itself or answers for: the server learns its own Host, and no Origin. */
-const REPLACED = names('host origin content-length accept-encoding expect');
+const REPLACED = names('host origin content-length content-encoding accept-encoding expect');
 
 /** Fields that carry a caller's credential. */
 const CREDENTIALS = names('authorization x-api-key cookie');

@@ -1,29 +1,22 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bundle } from './testing/bundle.ts';
+import type { Program } from './testing/program.ts';
+import { MAIN, runProgram } from './testing/program.ts';
 import { eventually } from './testing/running.ts';
 import type { ScriptedServer } from './testing/scripted.ts';
 import { scriptedServer } from './testing/scripted.ts';
 
 /** The program as a pod runs it: flags and environment, the drain subcommand, signals, audit on stdout. */
 
-const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
 const CALL = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{}}}';
 
-let directory: string;
 let server: ScriptedServer;
 let answer: () => void = () => undefined;
-const children: ChildProcess[] = [];
+const programs: Program[] = [];
 
 beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'guard-main-'));
-  writeFileSync(join(directory, 'bundle.json'), JSON.stringify(bundle()));
   server = await scriptedServer((_seen, response) => {
     answer = () => {
       response.writeHead(200, { 'content-type': 'application/json' });
@@ -32,39 +25,14 @@ beforeEach(async () => {
   });
 });
 afterEach(async () => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
+  for (const program of programs.splice(0)) program.remove();
   await server.stop();
-  rmSync(directory, { recursive: true, force: true });
 });
 
-interface Program {
-  readonly child: ChildProcess;
-  readonly ports: { readonly data: number; readonly admin: number };
-  readonly stdout: () => string;
-}
-
 async function start(): Promise<Program> {
-  const environment: Record<string, string> = {
-    BUNDLE: join(directory, 'bundle.json'),
-    CONTROL: join(directory, 'guard.sock'),
-    ADDRESS: '127.0.0.1',
-  };
-  for (const port of ['DATA_PORT', 'ADMIN_PORT', 'METRICS_PORT']) environment[port] = '0';
-  const env = {
-    ...process.env,
-    ...Object.fromEntries(Object.entries(environment).map(([key, value]) => [`MCP_FLEET_GUARD_${key}`, value])),
-  };
-  const child = spawn(process.execPath, [MAIN, '--upstream', server.url, '--farewell-seconds', '0'], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.push(child);
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  await eventually(() => stderr.includes('"msg":"started"'), 'the guard started', 20_000);
-  const line = stderr.split('\n').find((text) => text.includes('"msg":"started"')) ?? '';
-  return { child, ports: JSON.parse(line) as Program['ports'], stdout: () => stdout };
+  const program = await runProgram({ upstream: server.url });
+  programs.push(program);
+  return program;
 }
 
 const post = ({ ports }: Program): Promise<Response> =>
@@ -75,7 +43,7 @@ test('draining begun over the socket lets a call finish; SIGTERM then ends the p
   const pending = post(guard);
   await eventually(() => server.calls().length === 1, 'the call arrived');
   const drained = fetch(`http://127.0.0.1:${guard.ports.admin}/drained`);
-  const drain = spawn(process.execPath, [MAIN, 'drain', join(directory, 'guard.sock')], { stdio: 'ignore' });
+  const drain = spawn(process.execPath, [MAIN, 'drain', join(guard.directory, 'guard.sock')], { stdio: 'ignore' });
   expect(await once(drain, 'exit')).toEqual([0, null]);
   const exited = once(guard.child, 'exit');
   guard.child.kill('SIGTERM');

@@ -20,6 +20,8 @@ export interface ScriptedServer {
   /** Requests that are not of the guard's own inventory. */
   calls(method?: string): readonly Seen[];
   script: Script;
+  /** Forgets what it was asked so far. */
+  forget(): void;
   readonly stop: () => Promise<void>;
 }
 
@@ -57,6 +59,7 @@ export async function scriptedServer(script: Script, lists: Lists = {}): Promise
     seen,
     calls: (method) => seen.filter((entry) => !isInventory(entry) && (method === undefined || rpcMethod(entry) === method)),
     script,
+    forget: () => void seen.splice(0),
     stop: async () => {
       const closed = once(server, 'close');
       server.close();
