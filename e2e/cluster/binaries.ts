@@ -4,6 +4,7 @@ import { access, constants, mkdir, readFile, rename, rm } from 'node:fs/promises
 import { dirname, join } from 'node:path';
 import { cacheDirectory } from '../cache.ts';
 import { lock } from '../lock.ts';
+import { download, kubernetesRelease } from './release.ts';
 
 /** The programs a cluster runs, each with the Go module of e2e/kubernetes/ that pins it and its time to build on two cores. */
 const SOURCES = {
@@ -45,8 +46,8 @@ export type Progress = (line: string) => void;
 const ROOT = join(import.meta.dirname, '..', 'kubernetes');
 
 /**
- * Paths of the programs asked for. Each is taken from `KUBEBUILDER_ASSETS`, else from the cache, else it is built from the pinned
- * Go modules into the cache. Two runs at once build once.
+ * Paths of the programs asked for. Each is taken from `KUBEBUILDER_ASSETS`, else from the cache, else from the official release where that
+ * can be reached, else it is built from the pinned Go modules into the cache. Two runs at once build once.
  *
  * @param progress told what is built and how long it takes; silent when everything is there
  * @throws Error when Go is missing or a build fails, with the compiler's words
@@ -55,6 +56,7 @@ export async function binaries<Name extends BinaryName>(names: readonly Name[], 
   const found = await findAll(names);
   if (names.some((name) => found[name] === undefined)) {
     await using _ = await lock('binaries', (holder) => progress(`Waiting for process ${holder}, which is building Kubernetes`));
+    await downloadKubernetes(await missingBinaries(names), progress);
     for (const name of names) {
       found[name] ??= (await find(name)) ?? (await build(name, progress));
     }
@@ -112,6 +114,15 @@ async function cachePath(name: BinaryName): Promise<string> {
   }
   const main = await readFile(join(ROOT, source.folder, 'main.go'));
   return cacheDirectory(source.family, `${version}-${createHash('sha256').update(main).digest('hex').slice(0, 8)}`, name);
+}
+
+/** Takes what is missing of Kubernetes from its official release, all at once. Whatever it does not bring is built. */
+async function downloadKubernetes(missing: readonly BinaryName[], progress: Progress): Promise<void> {
+  const programs = missing.filter((name) => SOURCES[name].family === 'kubernetes');
+  const [first] = programs;
+  const release = first === undefined ? undefined : kubernetesRelease(await pinnedVersion(first));
+  if (first === undefined || release === undefined) return;
+  await download(release, { programs, to: dirname(await cachePath(first)), progress });
 }
 
 async function build(name: BinaryName, progress: Progress): Promise<string> {
