@@ -17,6 +17,8 @@ export default defineConfig({
           name: 'unit',
           include: [`${folders}/**/*.test.ts`],
           exclude: ['**/node_modules/**', '**/*.integration.test.ts', '**/*.e2e.test.ts'],
+          // Far beyond what any takes: a busy machine is no failure.
+          testTimeout: 60_000,
         },
       },
       {
