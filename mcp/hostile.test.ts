@@ -5,7 +5,7 @@ import type { Send } from './http.ts';
 import { probe } from './probe.ts';
 import { httpListener, initialized, scripted, tcpListener } from './testing/listener.ts';
 
-const limits = { timeoutMs: 300, messageBytes: 64 * 1024, totalBytes: 256 * 1024 };
+const limits = { timeoutMs: 2_000, messageBytes: 64 * 1024, totalBytes: 256 * 1024 };
 
 type Answer = Parameters<typeof httpListener>[0];
 
