@@ -47,6 +47,9 @@ export const SERVER_CONTAINER = 'server';
 /** Name of the native sidecar in front of it. */
 export const GUARD_CONTAINER = 'guard';
 
+/** Names of what belongs to the guard of a server. */
+export const guardNames = (server: string) => ({ policy: `${server}-policy`, pins: `${server}-pins`, keys: `${server}-guard` }) as const;
+
 /** Ports of the guard. No server may listen on one of them. */
 export const GuardPort = { Data: 15080, Admin: 15090, Metrics: 15091 } as const;
 

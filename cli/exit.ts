@@ -15,6 +15,10 @@ export const ExitCode = {
   Refused: 6,
   /** The cluster or the server cannot be reached, or what answers is not MCP. */
   Unreachable: 7,
+  /** `explain`: the request is refused. */
+  Denied: 8,
+  /** `explain`: it depends on arguments that were not given. */
+  Depends: 9,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 

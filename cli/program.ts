@@ -3,6 +3,7 @@ import { inCluster, type Context, type Environment, type SharedOptions } from '.
 import { CommandError, ExitCode } from './exit.ts';
 import { outputFormats } from './output.ts';
 import { installCompletion } from './completion.ts';
+import type { ExplainOptions } from './commands/explain.ts';
 import type { LogOptions } from './commands/logs.ts';
 
 const exitCodes = `
@@ -15,6 +16,8 @@ Exit codes:
   5  the tool ran and says that it failed
   6  refused: by the cluster's RBAC, authentication, a policy or the server
   7  the cluster or the server cannot be reached
+  8  explain: it is refused
+  9  explain: it depends on arguments that were not given
 `;
 
 /** The command line. Command modules are loaded when they run, so that help and completion answer at once. */
@@ -49,6 +52,29 @@ export function program(environment: Environment, name: string, version: string)
       await run(options, (context) => tools(context, server));
     },
   );
+  const explain = root
+    .command('explain [server]')
+    .description('Says which policy, rule, class, pin or setting decides, and why; without an object, for all tools');
+  shared(explain)
+    .option('--tool <name>', 'a call of this tool')
+    .option('--prompt <name>', 'a prompt')
+    .option('--resource <uri>', 'reading a resource')
+    .option('--method <method>', 'another method of MCP, such as logging/setLevel or sampling/createMessage')
+    .option('--as <subject>', 'who calls: anonymous, user:NAME, sa:NAMESPACE/NAME or jwt:ISSUER', 'anonymous')
+    .option('--groups <groups>', 'groups of the token, with commas', list)
+    .option('--scopes <scopes>', 'scopes of the token, with commas', list)
+    .option('--args <arguments...>', 'arguments: one JSON object, @file, or key=value; {} is none')
+    .option('--request <id>', "explains a request by its record in the guards' logs")
+    .option('-f, --filename <file>', 'instead of a cluster: manifests of the server and its policies; may be repeated', collect, [])
+    .option('--inventory <file>', 'with -f: the tools, as mcp-fleet tools -o json or tools/list has them')
+    .option('--operator-namespace <namespace>', 'with -f: where the operator runs', 'mcp-fleet-system')
+    .addOption(
+      new Option('--ambient <posture>', "with -f: the operator's --ambient").choices(['Allow', 'ReadOnly', 'Deny']).default('Allow'),
+    )
+    .action(async (server: string | undefined, options: ExplainOptions) => {
+      const module = await import('./commands/explain.ts');
+      await module.explain(environment, server, options);
+    });
   shared(
     root.command('call <server> <tool> [arguments...]').description('Calls a tool: key=value as its schema wants it, key:=json for JSON'),
   )
@@ -101,6 +127,10 @@ function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
 }
 
+function list(value: string): string[] {
+  return value.split(',').filter((part) => part !== '');
+}
+
 function whole(value: string): number {
   if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('a whole number is wanted');
   return Number(value);
@@ -131,7 +161,7 @@ export async function run(environment: Environment, name: string, version: strin
     // Commander has printed its message, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.Done : ExitCode.Usage;
     if (!(error instanceof CommandError)) throw error;
-    environment.terminal.err(`${name}: ${error.message}\n`);
+    if (error.message !== '') environment.terminal.err(`${name}: ${error.message}\n`);
     return error.exitCode;
   }
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bundle, IssuerKeys } from '../mcp/policy/bundle.ts';
-import { BUNDLE_FILES } from '../mcp/policy/bundle.ts';
+import { BUNDLE_FILES, isTransparent } from '../mcp/policy/bundle.ts';
 import { bundleDigest, parseBundle, parseKeys, parseReplicas } from '../mcp/policy/bundlecheck.ts';
 import type { Engine } from '../mcp/policy/engine.ts';
 import { compile } from '../mcp/policy/engine.ts';
@@ -19,7 +19,7 @@ export interface Enforcement {
   readonly authenticator: Authenticator;
   /** Who may come in, and by what: changes when a credential is taken back. */
   readonly admission: string;
-  /** Nothing can be hidden from anybody: names that the inventory does not know (yet) are the server's to refuse. */
+  /** See `isTransparent`. */
   readonly transparent: boolean;
   readonly replicas: number;
 }
@@ -121,15 +121,13 @@ export class Enforcements {
 
   #compile(text: string): Enforcement {
     const bundle = parseBundle(text);
-    const { required, ambient, policies } = bundle.policy;
-    const enforced = policies.some((policy) => 'invalid' in policy || policy.mode === 'Enforce');
     return {
       digest: bundleDigest(text),
       bundle,
       engine: compile(bundle, { now: this.#options.now }),
       admission: JSON.stringify([bundle.authentication, bundle.authentication.apiKeys ? this.#apiKeys?.fingerprint : undefined]),
       authenticator: new Authenticator(bundle.authentication, this.#keys, this.#apiKeys, this.#options.now),
-      transparent: !enforced && !required && ambient === 'Allow',
+      transparent: isTransparent(bundle.policy),
       replicas: this.#replicas,
     };
   }

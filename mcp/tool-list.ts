@@ -10,6 +10,8 @@ export interface ListedTool {
   readonly title: string | undefined;
   readonly hints: Hints;
   readonly digest: string;
+  /** The server lists the name more than once: this is the first of them, and nothing of it is trusted. */
+  readonly ambiguous?: true;
 }
 
 /** What is worth keeping of an inventory: its size does not depend on schemas and descriptions, which a server may make as long as it likes. */
@@ -18,10 +20,18 @@ export interface ListedInventory {
   readonly digest: string;
 }
 
-export const listedInventory = ({ tools, digest }: Inventory): ListedInventory => ({
-  tools: tools.map((tool) => ({ name: tool.name, title: titleOf(tool), hints: tool.hints, digest: tool.digest })),
+export const listedInventory = ({ tools, digest, duplicates }: Inventory): ListedInventory => ({
+  tools: tools.map((tool) => ({
+    name: tool.name,
+    title: titleOf(tool),
+    hints: tool.hints,
+    digest: tool.digest,
+    ...ambiguity(duplicates.includes(tool.name)),
+  })),
   digest,
 });
+
+const ambiguity = (ambiguous: unknown): Pick<ListedTool, 'ambiguous'> => (ambiguous === true ? { ambiguous } : {});
 
 const titleOf = ({ title }: Pick<ListedTool, 'title'>): string | undefined => (title === undefined ? undefined : printable(title, 120));
 
@@ -55,7 +65,7 @@ export function toolListParts(tools: readonly ListedTool[], maximumBytes: number
   return parts.map((lines) => (lines.length === 0 ? '[]\n' : `[\n${lines.join(',\n')}\n]\n`));
 }
 
-function entryOf({ name, title, hints, digest }: ListedTool): JsonObject {
+function entryOf({ name, title, hints, digest, ambiguous }: ListedTool): JsonObject {
   return {
     name,
     title: titleOf({ title }),
@@ -64,6 +74,7 @@ function entryOf({ name, title, hints, digest }: ListedTool): JsonObject {
     idempotent: hints.idempotent,
     openWorld: hints.openWorld,
     digest,
+    ...ambiguity(ambiguous),
   };
 }
 
@@ -81,6 +92,7 @@ export function parseToolList(text: string): readonly ListedTool[] {
       title: typeof title === 'string' ? title : undefined,
       hints: { readOnly: hint('readOnly'), destructive: hint('destructive'), idempotent: hint('idempotent'), openWorld: hint('openWorld') },
       digest,
+      ...ambiguity(entry['ambiguous']),
     };
   });
 }

@@ -1,19 +1,11 @@
-import type { MCPServer } from '../../api/mcpserver.ts';
-import { ConditionType } from '../../api/conditions.ts';
 import { printable } from '../../mcp/excerpt.ts';
 import { toolClass } from '../../mcp/inventory.ts';
-import { parseToolList, toolListKey, toolListName, type ListedTool } from '../../mcp/tool-list.ts';
+import type { ListedTool } from '../../mcp/tool-list.ts';
 import type { Context } from '../context.ts';
-import { CommandError, ExitCode } from '../exit.ts';
-import { configMaps } from '../kinds.ts';
-import type { KubeApi, KubeObject } from '../kubeapi.ts';
 import { print } from '../output.ts';
-import { condition, findServer } from '../server.ts';
+import { findServer } from '../server.ts';
 import { table } from '../table.ts';
-
-interface ConfigMap extends KubeObject {
-  readonly data?: Readonly<Record<string, string>>;
-}
+import { toolsOf } from '../toolinventory.ts';
 
 /** The tools of a server as the operator last saw them. */
 export async function tools(context: Context, name: string): Promise<void> {
@@ -48,22 +40,4 @@ function hintWords({ hints }: Pick<ListedTool, 'hints'>): string {
   ];
   const said = words.filter((word) => word !== undefined).join(', ');
   return said === '' ? 'none' : said;
-}
-
-async function toolsOf(api: KubeApi, server: MCPServer): Promise<readonly ListedTool[]> {
-  const { name, namespace = '' } = server.metadata;
-  const list: ListedTool[] = [];
-  for (let part = 0; ; part++) {
-    const map = await api.find<ConfigMap>(configMaps, namespace, toolListName(name, part));
-    const text = map?.data?.[toolListKey];
-    if (text !== undefined) list.push(...parseToolList(text));
-    else if (part === 0) throw unknown(server);
-    else return list;
-  }
-}
-
-function unknown(server: MCPServer): CommandError {
-  const verified = condition(server, ConditionType.Verified);
-  const why = verified === undefined ? 'the operator has not verified it yet' : `${verified.reason}: ${verified.message}`;
-  return new CommandError(ExitCode.NotReady, `the tools of ${server.metadata.name} are not known (${why})`);
 }

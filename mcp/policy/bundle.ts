@@ -79,6 +79,10 @@ export interface PolicySet {
   readonly policies: readonly Policy[];
 }
 
+/** Nothing can be hidden from anybody: names that the inventory does not know (yet) are the server's to refuse. */
+export const isTransparent = ({ required, ambient, policies }: PolicySet): boolean =>
+  !required && ambient === 'Allow' && policies.every((policy) => isValid(policy) && policy.mode === 'Audit');
+
 export type Ambient = 'Allow' | 'ReadOnly' | 'Deny';
 export type Action = 'Allow' | 'Deny';
 export type Tier = 'platform' | 'namespace';

@@ -35,11 +35,11 @@ describe('an explanation', () => {
     ]);
     expect(Object.fromEntries(tiers[0]?.rules.map((each) => [each.rule, [each.outcome, each.test, each.decides]]) ?? [])).toEqual({
       bots: ['subject', undefined, false],
-      numbers: ['arguments', '/n LessThan', false],
+      numbers: ['arguments', '/n LessThan 1', false],
       others: ['object', undefined, false],
       past: ['expired', undefined, false],
       scoped: ['subject', undefined, false],
-      staging: ['arguments', '/namespace In', true],
+      staging: ['arguments', '/namespace In "staging"', true],
     });
   });
 
@@ -59,7 +59,41 @@ describe('an explanation', () => {
   it('names the test that could not be evaluated', () => {
     const { decision, tiers } = about({ caller: anonymous, arguments: { n: 1e300 } });
     expect(decision.code).toBe('POLICY_ERROR');
-    expect(tiers[0]?.rules.find((each) => each.decides)).toMatchObject({ rule: 'numbers', outcome: 'error', test: '/n LessThan' });
+    expect(tiers[0]?.rules.find((each) => each.decides)).toMatchObject({ rule: 'numbers', outcome: 'error', test: '/n LessThan 1' });
+  });
+
+  it('of arguments that are not known says what they decide', () => {
+    const { answer, tiers, listed } = about({});
+    expect([answer, listed]).toEqual(['depends', true]);
+    expect(tiers[0]?.rules.filter((each) => each.outcome === 'depends')).toMatchObject([
+      { rule: 'numbers', tests: ['/n LessThan 1'], decides: false },
+      { rule: 'staging', tests: ['/name Exists', '/namespace In "staging"'], decides: false },
+    ]);
+  });
+
+  it('says what sets the class of a tool, and between what it lies', () => {
+    const overrides = [
+      {
+        tools: ['get_*'],
+        class: 'Destructive' as const,
+        unless: [{ path: '/dry', operator: 'Equals' as const, value: true, class: 'ReadOnly' as const }],
+      },
+    ];
+    const access = { maximumClass: 'ReadOnly' as const, overrides };
+    const dry = compile(bundle([policy({ name: 'dry', access }), policy({ name: 'other' })]), { now: () => now });
+    const { answer, tiers } = explain(dry, { caller: anonymous, method: 'tools/call', object: tool('get_pod') }, now);
+    expect(answer).toBe('depends');
+    expect(tiers).toMatchObject([
+      {
+        setBy: { maximumClass: 'agents/dry', defaultAction: 'agents/dry' },
+        tool: {
+          class: 'ReadOnly',
+          upTo: 'Destructive',
+          source: 'override',
+          overrides: [{ policy: 'agents/dry', class: 'Destructive', unless: ['ReadOnly if /dry Equals true'] }],
+        },
+      },
+    ]);
   });
 
   it('of a method without object is the decision alone', () => {

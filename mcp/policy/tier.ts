@@ -90,6 +90,8 @@ export class Tier {
   readonly rules: readonly TierRule[];
   readonly pinning: Pinning;
   readonly defaultAction: Action;
+  /** By name; for `explain`. */
+  readonly policies: readonly ValidPolicy[];
 
   readonly #classes: ToolClasses;
   readonly #classings = new WeakMap<ToolFacts, Map<string, ToolClassing>>();
@@ -108,6 +110,7 @@ export class Tier {
     // Sorted so that the rule which is named among several that decide alike does not depend on their order either.
     const sorted = policies.toSorted((a, b) => compareText(policyName(a), policyName(b)));
     this.name = name;
+    this.policies = sorted;
     this.maximumClass = sorted.reduce<ToolClass>(
       (least, { access }) => (danger(access.maximumClass) < danger(least) ? access.maximumClass : least),
       'Destructive',

@@ -19,6 +19,8 @@ export interface ToolClassing {
   readonly source: ClassSource;
   /** The least dangerous class that some arguments could have. */
   readonly least: ToolClass;
+  /** The most dangerous one that some could have. */
+  readonly most: ToolClass;
   /** Absent where the arguments do not matter. */
   readonly byArguments?: (args: unknown) => ToolClass;
 }
@@ -59,8 +61,9 @@ export class ToolClasses {
     const trusted = facts.ambiguous !== true && (this.#trust === 'Always' || (this.#trust === 'Pinned' && pin === 'match'));
     // A hint that is not trusted could only raise danger, and there is nothing above the default.
     const declared = facts.hints.readOnly ?? facts.hints.destructive;
-    if (!trusted || declared === undefined) return { source: 'default', least: 'Destructive' };
-    return { source: 'hint', least: toolClass(facts.hints) };
+    if (!trusted || declared === undefined) return { source: 'default', least: 'Destructive', most: 'Destructive' };
+    const declaredClass = toolClass(facts.hints);
+    return { source: 'hint', least: declaredClass, most: declaredClass };
   }
 }
 
@@ -77,11 +80,17 @@ function compileOverride(override: ClassOverride): CompiledOverride {
 
 /** Of several overrides the most dangerous class holds. */
 function overridden(overrides: readonly CompiledOverride[]): ToolClassing {
-  const least = overrides
-    .map((override) => override.exceptions.map((exception) => exception.class).reduce(lessDangerous, override.class))
-    .reduce(moreDangerous);
-  if (overrides.every((override) => override.exceptions.length === 0)) return { source: 'override', least };
-  return { source: 'override', least, byArguments: (args) => overrides.map((override) => classFor(override, args)).reduce(moreDangerous) };
+  const extreme = (choose: typeof lessDangerous): ToolClass =>
+    overrides
+      .map((override) => override.exceptions.map((exception) => exception.class).reduce(choose, override.class))
+      .reduce(moreDangerous);
+  const range = { least: extreme(lessDangerous), most: extreme(moreDangerous) };
+  if (overrides.every((override) => override.exceptions.length === 0)) return { source: 'override', ...range };
+  return {
+    source: 'override',
+    ...range,
+    byArguments: (args) => overrides.map((override) => classFor(override, args)).reduce(moreDangerous),
+  };
 }
 
 /** Of several exceptions that hold, the most dangerous. */

@@ -1,4 +1,4 @@
-import { Annotation, FIELD_MANAGER } from '../../../api/group.ts';
+import { Annotation, FIELD_MANAGER, guardNames } from '../../../api/group.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
 import { type Key, keyOf, type KubeObject } from '../../kube/object.ts';
 import {
@@ -33,7 +33,7 @@ import type { GuardReader } from './guardreports.ts';
 import { Standings } from './standing.ts';
 import { deployment } from './deployment.ts';
 import type { ChildInput, ChildSettings } from './input.ts';
-import { guardNames, ownerOfClusterName } from './names.ts';
+import { ownerOfClusterName } from './names.ts';
 import type { Prober } from './prober.ts';
 import { MCPServerReconciler } from './reconciler.ts';
 import { type Reference, references } from './references.ts';

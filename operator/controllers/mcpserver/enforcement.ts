@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Annotation } from '../../../api/group.ts';
+import { Annotation, guardNames } from '../../../api/group.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
 import type { Ambient, Bundle, Pins } from '../../../mcp/policy/bundle.ts';
 import { BUNDLE_FILES } from '../../../mcp/policy/bundle.ts';
@@ -14,7 +14,7 @@ import type { ConfigMap, Secret } from '../../kube/wire.ts';
 import { ownerFrom } from '../../runtime/ownership.ts';
 import { BundleSizeError, compileBundle, type CompiledBundle } from '../../../compiler/bundle.ts';
 import { hasGuard } from './input.ts';
-import { guardNames, labels } from './names.ts';
+import { labels } from './names.ts';
 import { oneLine } from './quote.ts';
 import { By, type Stores } from './stores.ts';
 import { listedTools } from './tools.ts';

@@ -1,10 +1,9 @@
-import { GUARD_CONTAINER, GuardPort, MCP_PORT_NAME } from '../../../api/group.ts';
+import { GUARD_CONTAINER, guardNames, GuardPort, MCP_PORT_NAME } from '../../../api/group.ts';
 import type { MCPServer, MCPServerSpec } from '../../../api/mcpserver.ts';
 import { milliseconds } from '../../../api/schema/duration.ts';
 import { serverPath, serverPort } from '../../../api/transport.ts';
 import type { Container, Volume, VolumeMount } from '../../kube/wire.ts';
 import { type ChildSettings, runsElsewhere } from './input.ts';
-import { guardNames } from './names.ts';
 import { serviceURL } from './service.ts';
 import { maxProcesses, SHIM_SOCKET, SOCKET_MOUNT, SOCKET_VOLUME } from './stdio.ts';
 

@@ -27,9 +27,6 @@ export const labels = (server: MCPServer): Readonly<Record<string, string>> => (
   ...selector(server),
 });
 
-/** Names of what belongs to the guard of a server. */
-export const guardNames = (server: string) => ({ policy: `${server}-policy`, pins: `${server}-pins`, keys: `${server}-guard` }) as const;
-
 /**
  * Metadata of a child in the server's namespace; applying adds the owner reference. Labels and annotations of the MCPServer are not copied: the tracking label of a GitOps tool
  * would make it believe that the child is its own, and prune it.

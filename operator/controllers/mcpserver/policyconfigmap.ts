@@ -1,8 +1,8 @@
-import { Annotation } from '../../../api/group.ts';
+import { Annotation, guardNames } from '../../../api/group.ts';
 import type { ConfigMap } from '../../kube/wire.ts';
 import { headerData } from './guard.ts';
 import type { ChildInput } from './input.ts';
-import { childMeta, guardNames } from './names.ts';
+import { childMeta } from './names.ts';
 
 /** The bundle that the guards of a server enforce; absent without a guard. */
 export function policyConfigMap({ server, bundle }: ChildInput): ConfigMap | undefined {
