@@ -192,13 +192,16 @@ export const ACCEPTED: Readonly<Record<string, object>> = {
       serviceAccounts: {},
       jwt: [
         jwt,
-        { ...jwt, name: 'b', jwksURI: 'http://idp.auth.svc/keys' },
-        { ...jwt, name: 'c', jwksURI: '', jwks: { configMapKeyRef: secretKeyRef } },
+        { ...jwt, name: 'b', issuer: 'http://idp.auth.svc', jwksURI: 'http://idp.auth.svc/keys' },
+        { ...jwt, name: 'c', issuer: 'https://c.example.com', jwksURI: '', jwks: { configMapKeyRef: secretKeyRef } },
       ],
       apiKeys: { secretName: 'github-keys' },
       forward: 'Headers',
       forwardHeaders: { user: 'X-User' },
     },
+  }),
+  'with tokens for this server alone, which it gets': served({
+    authentication: { type: 'Guard', forward: 'Token', serviceAccounts: { audiences: ['https://kubernetes.default.svc'] }, jwt: [jwt] },
   }),
   'with anonymous callers alone': served({ authentication: { type: 'Guard', anonymous: true } }),
   'with OAuth of its own': served({ authentication: { type: 'Upstream' } }),

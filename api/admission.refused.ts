@@ -303,6 +303,12 @@ export const REFUSED: Readonly<Record<string, Refusal>> = {
     'must be empty or an https URL',
     guard({ jwt: [{ ...jwt, jwksURI: 'http://idp.example.com/keys' }] }),
   ),
+  'an issuer twice': served('.authentication.jwt', 'each issuer once', guard({ jwt: [jwt, { ...jwt, name: 'again' }] })),
+  'tokens for every server, which one of them gets': served(
+    '.authentication.forward',
+    'name an audience of its own in serviceAccounts.audiences',
+    guard({ serviceAccounts: { audiences: ['own', 'mcp-fleet.dev'] }, forward: 'Token' }),
+  ),
   'an issuer for no audience': served(
     '.authentication.jwt[0].audiences',
     'should have at least 1 items',

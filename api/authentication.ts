@@ -14,13 +14,17 @@ const ServiceAccountAuthentication = z.object({
 export const JWTIssuer = z
   .object({
     name: DNSLabel.describe('Name of the issuer in logs and messages.'),
-    issuer: SafeURL.describe('Value of the claim iss; also where the keys are discovered.'),
+    issuer: SafeURL.describe('Value of the claim iss, in every character; also where the keys are discovered. Each issuer once.'),
     audiences: Audiences.describe('A token must name one of these in the claim aud.'),
     jwksURI: OptionalSafeURL.optional().describe(
-      'Where the keys are, if the issuer has no discovery. Default, or empty: discovered from the issuer.',
+      'Where the keys are, if the issuer has no discovery. Fetched by the operator: a private address only for Services of the cluster, or with its flag --private-issuers. Default, or empty: discovered from the issuer.',
     ),
     jwks: z
-      .object({ configMapKeyRef: ConfigMapKeySelector.describe('Key of a ConfigMap that holds a JSON Web Key Set.') })
+      .object({
+        configMapKeyRef: ConfigMapKeySelector.describe(
+          'Key of a ConfigMap that holds a JSON Web Key Set. A change reaches the guards without a restart.',
+        ),
+      })
       .optional()
       .describe('The keys themselves. Default: discovered.'),
     groupsClaim: z.string().min(1).max(253).default('groups').describe('Claim that holds the groups. Default: groups.'),
@@ -63,20 +67,15 @@ export const Authentication = z
       .default(false)
       .describe('With type Guard: whether callers without a credential pass as anonymous. Default: false.'),
     serviceAccounts: ServiceAccountAuthentication.optional().describe(
-      "Takes tokens of this cluster's ServiceAccounts. Refused in this release (GuardRequired). Default: they are not taken.",
+      "Takes tokens of this cluster's ServiceAccounts. Default: they are not taken.",
     ),
-    jwt: z
-      .array(JWTIssuer)
-      .max(8)
-      .meta(listMap('name'))
-      .optional()
-      .describe('Takes JSON Web Tokens of these issuers. Refused in this release (GuardRequired). Default: none.'),
+    jwt: z.array(JWTIssuer).max(8).meta(listMap('name')).optional().describe('Takes JSON Web Tokens of these issuers. Default: none.'),
     apiKeys: APIKeys.optional().describe('Takes API keys, sent as Bearer or X-Api-Key. Default: none.'),
     forward: z
       .enum(['None', 'Headers', 'Token'])
       .default('None')
       .describe(
-        'What the server learns about the caller. None: nothing. Headers: the verified user and groups. Token: the token itself, if the server is one of its audiences. Default: None.',
+        'What the server learns about the caller. None: nothing. Headers: the verified user and groups. Token: the token itself, which names one of the audiences above; never an API key. Default: None.',
       ),
     forwardHeaders: ForwardedHeaders.optional().describe(
       'Names of the headers for forward Headers. Default: X-Forwarded-User and X-Forwarded-Groups.',
@@ -96,6 +95,18 @@ export const Authentication = z
         rule: "self.type == 'Guard' || self.forward == 'None'",
         message: 'only a caller that the guard has checked can be forwarded: set type: Guard or forward: None',
         fieldPath: '.forward',
+      },
+      {
+        // Whoever gets such a token could use it at every other server that takes it.
+        rule: "self.forward != 'Token' || !has(self.serviceAccounts) || !('mcp-fleet.dev' in self.serviceAccounts.audiences)",
+        message:
+          'tokens for audience mcp-fleet.dev are good at every server, so this one must not get them: name an audience of its own in serviceAccounts.audiences, or set another forward',
+        fieldPath: '.forward',
+      },
+      {
+        rule: '!has(self.jwt) || self.jwt.all(one, self.jwt.exists_one(other, other.issuer == one.issuer))',
+        message: 'jwt must name each issuer once: a token is checked by what stands beside its issuer',
+        fieldPath: '.jwt',
       },
       {
         rule: "!has(self.forwardHeaders) || self.forward == 'Headers'",

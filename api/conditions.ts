@@ -109,6 +109,8 @@ export const PolicyAppliedReason = {
   PolicyMissing: 'PolicyMissing',
   /** The ConfigMap with the pinned tool definitions is gone; hints of the server lower nothing until pins exist again. */
   PinsMissing: 'PinsMissing',
+  /** The keys of a token issuer could not be fetched yet; every token of it is refused. */
+  KeysMissing: 'KeysMissing',
   /** A policy selects this server, but its guard is off. */
   NotEnforced: 'NotEnforced',
 } as const;

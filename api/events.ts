@@ -26,5 +26,7 @@ export const EventReason = {
   ForeignFields: 'ForeignFields',
   /** Warning: Secrets are referenced, but rotation is not enabled. */
   RotationDisabled: 'RotationDisabled',
+  /** Warning: keys of a token issuer cannot be fetched again; those of before stay in force. */
+  IssuerUnreachable: 'IssuerUnreachable',
 } as const;
 export type EventReason = (typeof EventReason)[keyof typeof EventReason];

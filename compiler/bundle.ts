@@ -52,6 +52,8 @@ export interface CompiledBundle {
   readonly files: Readonly<Record<string, string>>;
   /** What guards that run it report. Keys and replicas are not part of it. */
   readonly digest: string;
+  /** The same for the issuers' keys. */
+  readonly keysDigest: string;
   /** The policies that select the server, by name; `generation` is that in force. */
   readonly policies: readonly PolicyIdentity[];
   readonly invalid: readonly InvalidSelection[];
@@ -92,9 +94,10 @@ export function compileBundle(input: BundleInput): CompiledBundle {
     ...(pins === undefined ? {} : { pins: sortedPins(pins) }),
   };
   const bytes = `${JSON.stringify(bundle)}\n`;
+  const keysBytes = `${JSON.stringify(keys)}\n`;
   const files = {
     [BUNDLE_FILES.bundle]: bytes,
-    [BUNDLE_FILES.keys]: `${JSON.stringify(keys)}\n`,
+    [BUNDLE_FILES.keys]: keysBytes,
     [BUNDLE_FILES.replicas]: `${replicas}\n`,
   };
   const size = Object.values(files).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
@@ -103,6 +106,7 @@ export function compileBundle(input: BundleInput): CompiledBundle {
     bundle,
     files,
     digest: bundleDigest(bytes),
+    keysDigest: bundleDigest(keysBytes),
     policies: selected.map(({ policy }) => identityOf(policy)),
     invalid: selected.flatMap(({ policy, problem }) =>
       problem === undefined ? [] : [{ ...identityOf(policy), problem, kept: isValid(policy) }],

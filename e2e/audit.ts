@@ -13,6 +13,8 @@ export interface AuditedRequest {
   readonly subresource: string;
   readonly namespace: string;
   readonly name: string;
+  /** With its query. */
+  readonly uri: string;
   readonly code: number;
   /** False when RBAC said no; other refusals, as of a namespace that is going, have code 403 too. */
   readonly authorized: boolean;
@@ -22,6 +24,7 @@ export interface AuditedRequest {
 interface AuditEvent {
   readonly stage: string;
   readonly verb: string;
+  readonly requestURI: string;
   readonly user: { readonly username: string; readonly extra?: Readonly<Record<string, readonly string[]>> };
   readonly objectRef?: {
     readonly apiGroup?: string;
@@ -104,6 +107,7 @@ function parsed(line: string, open: boolean): AuditedRequest | undefined {
     subresource,
     namespace,
     name,
+    uri: event.requestURI,
     code: event.responseStatus?.code ?? 0,
     authorized: event.annotations?.['authorization.k8s.io/decision'] !== 'forbid',
     at: new Date(event.requestReceivedTimestamp),

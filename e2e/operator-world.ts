@@ -68,8 +68,10 @@ export class World implements AsyncDisposable {
   readonly answers: Answers = new Map();
   /** Servers whose guards keep what they have. */
   readonly stuck = new Set<string>();
-  /** Digest by uid of the pod. */
-  readonly #held = new Map<string, string>();
+  /** Issuers of which every guard has met tokens with unknown keys, and how many. */
+  readonly unknownKeys: Record<string, number> = {};
+  /** Digests by uid of the pod. */
+  readonly #held = new Map<string, { readonly policyDigest: string; readonly keysDigest: string }>();
   readonly #admin: Transport;
 
   private constructor(cluster: Cluster, kubectl: World['kubectl'], admin: Transport) {
@@ -125,12 +127,14 @@ export class World implements AsyncDisposable {
         assignIDs: true,
         grantableClusterRoles: ['view'],
         secretRotation: false,
+        privateIssuers: [],
         namespaces: [],
         workers: 16,
         verifications: 64,
         ...settings,
       },
       onVerifierError: (key, err) => log.error({ key, err }, 'verifier failed'),
+      onIssuerError: (err) => log.error({ err }, 'issuers failed'),
     });
     await manager.start();
     return {
@@ -148,10 +152,11 @@ export class World implements AsyncDisposable {
     const { metadata } = await this.client.get(Pods, { namespace, name });
     const server = metadata.labels?.['mcp-fleet.dev/server'] ?? '';
     const { data = {} } = await this.client.get(ConfigMaps, { namespace, name: `${server}-policy` });
-    const newest = digestOf(data['bundle.json'] ?? '');
-    const told = metadata.annotations?.['mcp-fleet.dev/policy-digest']?.startsWith(newest) === true;
+    const newest = { policyDigest: digestOf(data['bundle.json'] ?? ''), keysDigest: digestOf(data['keys.json'] ?? '') };
+    const annotation = metadata.annotations?.['mcp-fleet.dev/policy-digest'];
+    const told = annotation?.startsWith(`${newest.policyDigest} ${newest.keysDigest}`) === true;
     if (!this.#held.has(uid) || (told && !this.stuck.has(server))) this.#held.set(uid, newest);
-    return { policyDigest: this.#held.get(uid) ?? null, rejections: [] };
+    return { ...this.#held.get(uid), rejections: [], unknownKeys: this.unknownKeys };
   }
 
   async namespace(name: string): Promise<string> {

@@ -32,7 +32,9 @@ export async function compareRights(auditLogs: readonly string[]): Promise<Right
   const used = new Set<string>();
   const refused = new Set<string>();
   for (const path of auditLogs) {
-    const log = await AuditMark.start(path).requests((each) => isOperator(each) && each.resource !== '', { open: true });
+    const log = await AuditMark.start(path).requests((each) => isOperator(each) && (each.resource !== '' || !isKinds(each.uri)), {
+      open: true,
+    });
     const granted = new Set(log.filter(({ authorized }) => authorized).flatMap(asked));
     for (const right of granted) used.add(right);
     // An API server that has just started refuses what it grants a moment later.
@@ -47,11 +49,17 @@ export async function compareRights(auditLogs: readonly string[]): Promise<Right
   };
 }
 
-const named = ({ apiGroups = [], resources = [], verbs }: PolicyRule): string[] =>
-  apiGroups.flatMap((group) => resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group} ${resource}`)));
+export const named = ({ apiGroups = [], resources = [], nonResourceURLs = [], verbs }: PolicyRule): string[] => [
+  ...apiGroups.flatMap((group) => resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group} ${resource}`))),
+  ...nonResourceURLs.flatMap((url) => verbs.map((verb) => `${verb} ${url}`)),
+];
+
+/** Which kinds there are, everybody may ask. */
+export const isKinds = (uri: string): boolean => /^\/apis?(\/|\?|$)/.test(uri);
 
 /** To apply what does not exist is to create it, and the API server asks for both rights. */
-function asked({ verb, code, group, resource, subresource }: AuditedRequest): string[] {
+function asked({ verb, code, group, resource, subresource, uri }: AuditedRequest): string[] {
+  if (resource === '') return [`${verb} ${uri}`];
   const what = `${group} ${resource}${subresource === '' ? '' : `/${subresource}`}`;
   return verb === 'patch' && code === 201 ? [`patch ${what}`, `create ${what}`] : [`${verb} ${what}`];
 }

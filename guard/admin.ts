@@ -2,11 +2,11 @@ import { createServer } from 'node:http';
 import type { Server, ServerResponse } from 'node:http';
 import { toolCounts } from '../mcp/inventory.ts';
 import type { GuardContext } from './context.ts';
-import type { Rejection } from './enforcement.ts';
+import type { Enforcements } from './enforcement.ts';
 
 export interface AdminOptions {
   readonly context: GuardContext;
-  readonly rejections: () => readonly Rejection[];
+  readonly enforcements: Pick<Enforcements, 'rejections' | 'unknownKeys'>;
   /** Whether the pod's readiness waits for the server. Not where the server runs elsewhere. */
   readonly awaitServer: boolean;
   readonly version: string;
@@ -75,13 +75,15 @@ function statusOf(result: object): object {
   return 'status' in result ? { status: result.status } : {};
 }
 
-function status({ context, rejections, version }: AdminOptions): object {
+function status({ context, enforcements, version }: AdminOptions): object {
   const enforcement = context.enforcement();
   return {
     version,
     boot: context.boot,
     policyDigest: enforcement?.digest ?? null,
-    rejections: rejections(),
+    keysDigest: enforcement?.keysDigest ?? null,
+    unknownKeys: enforcements.unknownKeys,
+    rejections: enforcements.rejections,
     replicas: enforcement?.replicas ?? null,
     inventoryDigest: context.inventory.verified?.inventory.digest ?? null,
     answered: context.inventory.answered,

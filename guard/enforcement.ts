@@ -14,6 +14,8 @@ import { directoryOf, watchDirectory } from './watch.ts';
 /** Everything that is in force at one moment. Replaced as a whole, so that no request sees a mixture. */
 export interface Enforcement {
   readonly digest: string;
+  /** Of the file with the issuers' keys; absent: there is none. */
+  readonly keysDigest: string | undefined;
   readonly bundle: Bundle;
   readonly engine: Engine;
   readonly authenticator: Authenticator;
@@ -52,7 +54,9 @@ export class Enforcements {
   #current: Enforcement | undefined;
   #rejections: readonly Rejection[] = [];
   #seen = '';
-  #keys: IssuerKeys = { issuers: {} };
+  #keys: { readonly digest: string | undefined; readonly value: IssuerKeys } = { digest: undefined, value: { issuers: {} } };
+  /** By issuer: tokens that were signed with a key which was not known. Only issuers of the bundle. */
+  readonly #unknownKeys = new Map<string, number>();
   #apiKeys: ApiKeys | undefined;
   #replicas = 1;
 
@@ -66,6 +70,10 @@ export class Enforcements {
 
   get rejections(): readonly Rejection[] {
     return this.#rejections;
+  }
+
+  get unknownKeys(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#unknownKeys);
   }
 
   start(): void {
@@ -96,7 +104,9 @@ export class Enforcements {
     const beside = (name: string): string | undefined => readIfThere(join(directory, name));
     const keysText = beside(BUNDLE_FILES.keys);
     const replicasText = beside(BUNDLE_FILES.replicas);
-    if (keysText !== undefined) this.#keys = attempt(BUNDLE_FILES.keys, () => parseKeys(keysText), this.#keys);
+    if (keysText !== undefined) {
+      this.#keys = attempt(BUNDLE_FILES.keys, () => ({ digest: bundleDigest(keysText), value: parseKeys(keysText) }), this.#keys);
+    }
     if (replicasText !== undefined) this.#replicas = attempt(BUNDLE_FILES.replicas, () => parseReplicas(replicasText), this.#replicas);
     const { apiKeys } = this.#options;
     if (apiKeys !== undefined) this.#apiKeys = attempt('api-keys', () => readApiKeys(apiKeys), this.#apiKeys);
@@ -123,10 +133,17 @@ export class Enforcements {
     const bundle = parseBundle(text);
     return {
       digest: bundleDigest(text),
+      keysDigest: this.#keys.digest,
       bundle,
       engine: compile(bundle, { now: this.#options.now }),
       admission: JSON.stringify([bundle.authentication, bundle.authentication.apiKeys ? this.#apiKeys?.fingerprint : undefined]),
-      authenticator: new Authenticator(bundle.authentication, this.#keys, this.#apiKeys, this.#options.now),
+      authenticator: new Authenticator({
+        authentication: bundle.authentication,
+        keys: this.#keys.value,
+        apiKeys: this.#apiKeys,
+        now: this.#options.now,
+        unknownKey: (issuer) => this.#unknownKeys.set(issuer, (this.#unknownKeys.get(issuer) ?? 0) + 1),
+      }),
       transparent: isTransparent(bundle.policy),
       replicas: this.#replicas,
     };

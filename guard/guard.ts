@@ -103,7 +103,7 @@ export class Guard {
       await this.#listen(
         adminPort({
           context,
-          rejections: () => this.#enforcements.rejections,
+          enforcements: this.#enforcements,
           awaitServer: this.#settings.awaitServer,
           version: VERSION,
         }),

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
-import { Counter, Histogram } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import pkg from '../package.json' with { type: 'json' };
+import type { Issuers } from './controllers/issuer/issuers.ts';
 import { addMCPServerController } from './controllers/mcpserver/controller.ts';
 import { directReader, readerThroughAPIServer } from './controllers/mcpserver/guardreports.ts';
 import { serverProber, throughAPIServer } from './controllers/mcpserver/prober.ts';
@@ -56,9 +57,16 @@ export function operator({ settings: given, credentials, log, inCluster }: Opera
     }),
   });
   if (given['metrics-port'] !== 0) addMetricsServer(manager, client, metrics, given, log);
+  const fetched = new Counter({
+    name: 'mcp_fleet_issuer_fetches_total',
+    help: 'Attempts to fetch the keys of token issuers, by outcome.',
+    labelNames: ['outcome'],
+    registers: [metrics.registry],
+  });
+  for (const outcome of ['success', 'failure']) fetched.inc({ outcome }, 0);
   const outside = proxy === undefined ? undefined : new Client(proxy);
   const readGuard = outside === undefined ? directReader : readerThroughAPIServer(outside);
-  addMCPServerController({
+  const { issuers } = addMCPServerController({
     manager,
     readGuard,
     prober: serverProber({
@@ -77,13 +85,17 @@ export function operator({ settings: given, credentials, log, inCluster }: Opera
       assignIDs: given['assign-ids'],
       grantableClusterRoles: given['grantable-cluster-roles'],
       secretRotation: given['secret-rotation'],
+      privateIssuers: given['private-issuers'],
       namespaces: given.namespaces,
       workers: given.workers,
       verifications: given.verifications,
     },
     onVerified: verificationMetrics(metrics),
     onVerifierError: (key, err) => log.error({ key, err }, 'verification failed by a bug'),
+    onIssuerFetched: (outcome) => fetched.inc({ outcome }),
+    onIssuerError: (err) => log.error({ err }, 'keys of an issuer were not fetched because of a bug'),
   });
+  issuerGauge(metrics, issuers);
   return {
     manager,
     close: async () => {
@@ -101,6 +113,19 @@ function addMetricsServer(manager: Manager, client: Client, metrics: Metrics, gi
     ...(given['metrics-cert-dir'] !== '' && { certificates: given['metrics-cert-dir'] }),
   });
   manager.add({ name: 'metrics', when: 'always', start: () => server.start(), stop: () => server.stop() });
+}
+
+/** Issuers themselves are no labels: users name them. */
+function issuerGauge({ registry }: Metrics, issuers: Issuers): void {
+  const gauge: Gauge = new Gauge({
+    name: 'mcp_fleet_issuers',
+    help: 'Token issuers in use: current, stale (their keys cannot be fetched again) or missing (no keys yet).',
+    labelNames: ['keys'],
+    registers: [registry],
+    collect: () => {
+      for (const [keys, count] of Object.entries(issuers.counts())) gauge.set({ keys }, count);
+    },
+  });
 }
 
 function verificationMetrics({ registry }: Metrics): (outcome: string, seconds: number) => void {

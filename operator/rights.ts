@@ -56,6 +56,9 @@ export const rights = (clusterRoles: readonly string[]): Rights => ({
   clusterWide: [
     { apiGroups: ['rbac.authorization.k8s.io'], resources: ['clusterroles', 'clusterrolebindings'], verbs: owned },
     { apiGroups: ['rbac.authorization.k8s.io'], resources: ['clusterroles'], resourceNames: [...clusterRoles], verbs: ['bind'] },
+    // Who issues this cluster's ServiceAccount tokens, and the public keys to check them with. Kubernetes lets every ServiceAccount read that
+    // unless an administrator took it away.
+    { nonResourceURLs: ['/.well-known/openid-configuration', '/openid/v1/jwks'], verbs: ['get'] },
     // The addresses of the API server, in namespace `default`: servers with kubernetesAccess may reach those.
     { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] },
     { apiGroups: [''], resources: ['services'], resourceNames: ['kubernetes'], verbs: ['list', 'watch'] },

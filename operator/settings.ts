@@ -28,6 +28,9 @@ const Flags = z.object({
   'secret-rotation': Switch.default(false).describe(
     'Watch the metadata of Secrets, so that a changed one replaces the pods that use it. Needs the role mcp-fleet-secret-rotation. Default: false.',
   ),
+  'private-issuers': List.default([]).describe(
+    'Hosts that the keys of token issuers may be fetched from although their address is private, separated by commas; *.corp.example is every name below. Default: none.',
+  ),
   'assign-ids': Switch.default(true).describe(
     'Run pods as user, group and fsGroup 65532. false where the platform assigns them, as OpenShift does. Default: true.',
   ),

@@ -27,6 +27,15 @@ export type AuthenticationResult =
       readonly scopes: readonly string[];
     };
 
+export interface AuthenticatorOptions {
+  readonly authentication: Authentication;
+  readonly keys: IssuerKeys;
+  readonly apiKeys: ApiKeys | undefined;
+  readonly now: () => number;
+  /** A token of this issuer is signed with a key that is not among `keys`. */
+  readonly unknownKey: (issuer: string) => void;
+}
+
 /** Verified credentials that are remembered. */
 const MAXIMUM_REMEMBERED = 10_000;
 
@@ -41,14 +50,16 @@ export class Authenticator {
   readonly #apiKeys: ApiKeys | undefined;
   readonly #tokens: Tokens;
   readonly #now: () => number;
+  readonly #unknownKey: (issuer: string) => void;
   readonly #remembered = new Map<string, { readonly caller: Caller; readonly expires: number }>();
   readonly #anonymous = new Map<string, Caller>();
 
-  constructor(authentication: Authentication, keys: IssuerKeys, apiKeys: ApiKeys | undefined, now: () => number) {
+  constructor({ authentication, keys, apiKeys, now, unknownKey }: AuthenticatorOptions) {
     this.#authentication = authentication;
     this.#apiKeys = authentication.apiKeys ? apiKeys : undefined;
     this.#tokens = new Tokens(authentication, keys, now);
     this.#now = now;
+    this.#unknownKey = unknownKey;
   }
 
   /** Answers at once where nothing has to be computed: for callers that need none, and for credentials seen before. */
@@ -75,6 +86,7 @@ export class Authenticator {
   async #verify(token: string, key: string): Promise<AuthenticationResult> {
     const result = await this.#tokens.verify(token);
     if (!result.ok) {
+      if (result.unknownKeyOf !== undefined) this.#unknownKey(result.unknownKeyOf);
       return result.scopes === undefined
         ? invalid(result.reason)
         : { ok: false, kind: 'scope', reason: result.reason, scopes: result.scopes };

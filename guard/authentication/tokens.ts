@@ -12,7 +12,13 @@ export type TokenResult =
   /** `expires`: milliseconds since 1970, with the clock tolerance. */
   | { readonly ok: true; readonly caller: Caller; readonly expires: number }
   /** `scopes`: all that the issuer's configuration requires, when nothing but scopes is missing. */
-  | { readonly ok: false; readonly reason: string; readonly scopes?: readonly string[] };
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      readonly scopes?: readonly string[];
+      /** The issuer, when its token is signed with a key that did not come with the bundle. */
+      readonly unknownKeyOf?: string;
+    };
 
 interface Issuer {
   readonly issuer: string;
@@ -67,7 +73,10 @@ export class Tokens {
       });
       claims = verified.payload;
     } catch (error) {
-      return { ok: false, reason: refusal(error) };
+      if (!isUnknownKey(error)) return { ok: false, reason: refusal(error) };
+      const known = (this.#keys.issuers[issuer.issuer]?.keys ?? []).length > 0;
+      const reason = known ? 'the token is signed with an unknown key' : 'the keys of its issuer are not known here yet';
+      return { ok: false, reason, unknownKeyOf: issuer.issuer };
     }
     const granted = scopes(claims);
     if (!issuer.requiredScopes.every((scope) => granted.includes(scope))) {
@@ -123,15 +132,16 @@ function scopes(claims: JWTPayload): readonly string[] {
   return Array.isArray(value) ? value.filter((scope) => typeof scope === 'string') : [];
 }
 
+const codeOf = (error: unknown): unknown => (typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined);
+
+const isUnknownKey = (error: unknown): boolean => codeOf(error) === 'ERR_JWKS_NO_MATCHING_KEY';
+
 function refusal(error: unknown): string {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
-  switch (code) {
+  switch (codeOf(error)) {
     case 'ERR_JWT_EXPIRED':
       return 'the token has expired';
     case 'ERR_JWT_CLAIM_VALIDATION_FAILED':
       return 'the token is not meant for this server or not valid yet';
-    case 'ERR_JWKS_NO_MATCHING_KEY':
-      return 'the token is signed with an unknown key';
     default:
       return 'the token is not valid';
   }

@@ -63,7 +63,13 @@ export type Forward =
 
 /** `keys.json`: public keys per issuer, fetched by the operator. */
 export interface IssuerKeys {
-  readonly issuers: Readonly<Record<string, { readonly keys: readonly Readonly<Record<string, unknown>>[] }>>;
+  readonly issuers: Readonly<Record<string, KeySet>>;
+}
+
+export interface KeySet {
+  readonly keys: readonly Readonly<Record<string, unknown>>[];
+  /** Where the operator has them from, for itself: keys of another source than the one that is asked now must not stay in force. */
+  readonly source?: string;
 }
 
 /** Digests (`sha256:<hex>`) that are trusted per tool, at most four: old and new pods coexist during a rollout. */

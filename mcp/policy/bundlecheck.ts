@@ -210,4 +210,4 @@ const BUNDLE = object(
 );
 
 const anything: Shape = () => {};
-const KEYS = object({ issuers: record(object({ keys: list(record(anything)) })) });
+const KEYS = object({ issuers: record(object({ keys: list(record(anything)) }, { source: text() })) });

@@ -55,11 +55,7 @@ const needsGuard: Asked = [
 ];
 
 /** What the guards of this release cannot do yet, or the operator cannot arrange for them. */
-const notYet: Asked = [
-  ['authentication.serviceAccounts', ({ authentication }) => authentication.serviceAccounts !== undefined],
-  ['authentication.jwt', ({ authentication }) => (authentication.jwt ?? []).length > 0],
-  ['autoscaling.requestsPerSecond', ({ autoscaling }) => autoscaling?.requestsPerSecond !== undefined],
-];
+const notYet: Asked = [['autoscaling.requestsPerSecond', ({ autoscaling }) => autoscaling?.requestsPerSecond !== undefined]];
 
 const fieldsOf = (list: Asked, spec: MCPServerSpec): string =>
   list.flatMap(([field, asked]) => (asked(spec) ? [`spec.${field}`] : [])).join(', ');

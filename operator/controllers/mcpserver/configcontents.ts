@@ -31,7 +31,7 @@ export class ConfigContents {
   ): Promise<string | undefined> {
     const parts = await Promise.all(
       references
-        .filter(({ kind }) => kind === 'ConfigMap' || (kind === 'Secret' && rotation))
+        .filter(({ kind, live }) => live !== true && (kind === 'ConfigMap' || (kind === 'Secret' && rotation)))
         .map(async (reference) => [reference.kind, reference.name, await this.#part(namespace, reference, find, signal)]),
     );
     return parts.length === 0 ? undefined : hash(parts);

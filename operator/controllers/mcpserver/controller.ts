@@ -25,14 +25,19 @@ import { Channel, changed, changedBySomebody, mapped, owned, primary, type Sourc
 import { StatusWriter } from '../../runtime/status.ts';
 import type { Change, Store } from '../../runtime/store.ts';
 import type { Ambient } from '../../../mcp/policy/bundle.ts';
+import { downloader } from '../issuer/download.ts';
+import { Issuers, type IssuersOptions } from '../issuer/issuers.ts';
+import { keyFetcher } from '../issuer/source.ts';
+import { UnknownKeys } from '../issuer/unknownkeys.ts';
 import { addMCPToolPolicyController, policiesOf, serversOf } from '../mcptoolpolicy/controller.ts';
 import { ConfigContents } from './configcontents.ts';
 import { Distribution } from './distribution.ts';
 import { Enforcement } from './enforcement.ts';
-import type { GuardReader } from './guardreports.ts';
+import { guardPods, type GuardReader } from './guardreports.ts';
 import { Standings } from './standing.ts';
 import { deployment } from './deployment.ts';
 import type { ChildInput, ChildSettings } from './input.ts';
+import { keyReferences, ServerKeys } from './issuerkeys.ts';
 import { ownerOfClusterName } from './names.ts';
 import type { Prober } from './prober.ts';
 import { MCPServerReconciler } from './reconciler.ts';
@@ -49,6 +54,8 @@ export interface ControllerSettings extends ChildSettings {
   readonly grantableClusterRoles: readonly string[];
   /** Whether Secrets are watched, by their metadata. */
   readonly secretRotation: boolean;
+  /** Hosts that the keys of issuers may be fetched from although their address is private. */
+  readonly privateIssuers: readonly string[];
   /** Those that are watched; all when empty. */
   readonly namespaces: readonly string[];
   /** Reconciles at a time. */
@@ -65,14 +72,18 @@ export interface ControllerParts {
   /** For metrics. */
   readonly onVerified?: VerifierOptions['onVerified'];
   readonly onVerifierError: VerifierOptions['onError'];
+  readonly onIssuerFetched?: IssuersOptions['onFetched'];
+  readonly onIssuerError: IssuersOptions['onError'];
 }
 
 /** Adds everything about MCPServers to a manager. Returns what the tests look into. */
-export function addMCPServerController({ manager, prober, readGuard, settings, onVerified, onVerifierError }: ControllerParts): {
+export function addMCPServerController(parts: ControllerParts): {
   readonly stores: Stores;
   readonly verifier: Verifier;
   readonly distribution: Distribution;
+  readonly issuers: Issuers;
 } {
+  const { manager, prober, readGuard, settings, onVerified, onVerifierError } = parts;
   const { client } = manager;
   const referencesOf = referenceFinder(settings);
   const stores = watchStores(manager, {
@@ -105,6 +116,7 @@ export function addMCPServerController({ manager, prober, readGuard, settings, o
     },
     onError: onVerifierError,
   });
+  const issuers = tokenIssuers(parts, stores, (key) => verified.wake(key));
   const standings = new Standings(tellPolicies);
   const contents = new ConfigContents(client);
   stores.existing.ConfigMap.subscribe(({ key, new: next }) => {
@@ -133,6 +145,7 @@ export function addMCPServerController({ manager, prober, readGuard, settings, o
       enforcement: new Enforcement({
         client,
         stores,
+        serverKeys: new ServerKeys(client, issuers, stores.existing.ConfigMap),
         settings,
         inventory: (key) => verifier.result(key)?.inventory,
         now: () => new Date(),
@@ -161,14 +174,40 @@ export function addMCPServerController({ manager, prober, readGuard, settings, o
     return Promise.resolve();
   };
   manager.add({ name: 'verifier', start: () => Promise.resolve(), stop });
-  return { stores, verifier, distribution };
+  return { stores, verifier, distribution, issuers };
 }
 
-/** What the pods of a server refer to, worked out once per version of it. */
+/** Fetches keys for all servers that take tokens, and asks their guards which keys they miss. */
+function tokenIssuers(parts: ControllerParts, stores: Stores, onChange: (key: Key) => void): Issuers {
+  const { manager, readGuard, settings, onIssuerFetched, onIssuerError } = parts;
+  const issuers = new Issuers({
+    fetch: keyFetcher(manager.client, downloader(settings)),
+    clock: systemClock,
+    random: Math.random,
+    onChange,
+    onError: onIssuerError,
+    ...(onIssuerFetched !== undefined && { onFetched: onIssuerFetched }),
+  });
+  const unknown = new UnknownKeys({
+    pods: () => [...issuers.servers].flatMap((key) => guardPods(stores.pods.by(By.Server, key))),
+    read: readGuard,
+    clock: systemClock,
+    onUnknown: (issuer) => issuers.refresh(issuer),
+  });
+  const stop = (): Promise<void> => {
+    unknown.stop();
+    issuers.stop();
+    return Promise.resolve();
+  };
+  manager.add({ name: 'issuers', start: () => unknown.start(), stop });
+  return issuers;
+}
+
+/** What a server refers to, worked out once per version of it. */
 function referenceFinder(settings: ChildSettings): (server: MCPServer) => readonly Reference[] {
   const known = new WeakMap<MCPServer, readonly Reference[]>();
   return (server) => {
-    const found = known.get(server) ?? references(podOf(server, settings), server.metadata.name);
+    const found = known.get(server) ?? [...references(podOf(server, settings), server.metadata.name), ...keyReferences(server)];
     known.set(server, found);
     return found;
   };

@@ -19,6 +19,7 @@ function world(reports: Record<string, string | Error>) {
   const patched: string[] = [];
   const changes: string[] = [];
   const reads: string[] = [];
+  const keys = { held: 'keys' };
   const client = {
     mergePatch: (_: unknown, { name }: { name: string }, patch: { metadata: { uid: string; annotations: Record<string, string> } }) => {
       patched.push(`${name} ${patch.metadata.uid} ${Object.values(patch.metadata.annotations).join()}`);
@@ -30,7 +31,9 @@ function world(reports: Record<string, string | Error>) {
     read: ({ name }) => {
       reads.push(name);
       const report = reports[name] ?? '';
-      return report instanceof Error ? Promise.reject(report) : Promise.resolve({ policyDigest: report, rejections: [] });
+      return report instanceof Error
+        ? Promise.reject(report)
+        : Promise.resolve({ policyDigest: report, keysDigest: keys.held, rejections: [] });
     },
     clock: {
       now: () => new Date(now),
@@ -61,42 +64,55 @@ function world(reports: Record<string, string | Error>) {
     now = end;
     await settle();
   };
-  return { distribution, reports, patched, changes, reads, pass };
+  return { distribution, reports, keys, patched, changes, reads, pass };
 }
 
 describe('distribution of a bundle', () => {
   it('tells the kubelets of guards that report another digest, and of no others', async () => {
     const { distribution, patched, pass } = world({ 1: 'old', 2: 'new' });
-    distribution.track('a/s', { digest: 'new', pods: [pod('1'), pod('2')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1'), pod('2')] });
     await pass(0);
-    expect(patched).toEqual(['1 uid-1 new']);
+    expect(patched).toEqual(['1 uid-1 new keys']);
     expect(distribution.state('a/s')).toMatchObject({ total: 2, current: 1, behind: ['1'], late: false });
   });
 
   it('tells them again after 2 and 10 seconds, with another value each time, and then no more', async () => {
     const { distribution, patched, pass } = world({ 1: 'old' });
-    distribution.track('a/s', { digest: 'new', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
     await pass(1_900);
     expect(patched).toHaveLength(1);
     await pass(300);
     expect(patched).toHaveLength(2);
     await pass(60_000);
-    expect(patched).toEqual(['1 uid-1 new', '1 uid-1 new (2)', '1 uid-1 new (3)']);
+    expect(patched).toEqual(['1 uid-1 new keys', '1 uid-1 new keys (2)', '1 uid-1 new keys (3)']);
   });
 
   it('writes to no pod whose guard cannot be asked', async () => {
     const { distribution, patched, pass } = world({ 1: new Error('connection refused') });
-    distribution.track('a/s', { digest: 'new', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
     await pass(20_000);
     expect(patched).toEqual([]);
     expect(distribution.state('a/s')).toMatchObject({ total: 1, current: 0 });
   });
 
+  it('tells them of new keys, too, with another value although the policies are the same', async () => {
+    const { distribution, keys, patched, pass } = world({ 1: 'new' });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
+    await pass(0);
+    distribution.track('a/s', { digest: 'new', keysDigest: 'rotated', pods: [pod('1')] });
+    await pass(0);
+    expect(patched).toEqual(['1 uid-1 new rotated']);
+    expect(distribution.state('a/s')).toMatchObject({ current: 0, behind: ['1'] });
+    keys.held = 'rotated';
+    await pass(1_000);
+    expect(distribution.state('a/s')).toMatchObject({ current: 1 });
+  });
+
   it('leaves a server alone whose guards are current', async () => {
     const { distribution, reads, changes, pass } = world({ 1: 'new' });
-    distribution.track('a/s', { digest: 'new', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
     await pass(600_000);
-    distribution.track('a/s', { digest: 'new', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
     await pass(600_000);
     expect(reads).toEqual(['1']);
     expect(changes).toEqual(['a/s']);
@@ -104,9 +120,9 @@ describe('distribution of a bundle', () => {
 
   it('asks only the pods that are new', async () => {
     const { distribution, reads, pass } = world({ 1: 'new', 2: 'new' });
-    distribution.track('a/s', { digest: 'new', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
     await pass(0);
-    distribution.track('a/s', { digest: 'new', pods: [pod('1'), pod('2')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1'), pod('2')] });
     await pass(0);
     expect(reads).toEqual(['1', '2']);
     expect(distribution.state('a/s')).toMatchObject({ total: 2, current: 2 });
@@ -114,7 +130,7 @@ describe('distribution of a bundle', () => {
 
   it('says so when a guard has been behind for half a minute', async () => {
     const { distribution, reports, changes, pass } = world({ 1: 'old' });
-    distribution.track('a/s', { digest: 'new', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
     await pass(LATE_MS - 1_500);
     expect(distribution.state('a/s')?.late).toBe(false);
     await pass(3_000);
@@ -127,9 +143,9 @@ describe('distribution of a bundle', () => {
 
   it('knows nothing of guards that it has not asked about the newest bundle', async () => {
     const { distribution, pass } = world({ 1: 'old' });
-    distribution.track('a/s', { digest: 'old', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'old', keysDigest: 'keys', pods: [pod('1')] });
     await pass(0);
-    distribution.track('a/s', { digest: 'new', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
     expect(distribution.state('a/s')).toBeUndefined();
   });
 });

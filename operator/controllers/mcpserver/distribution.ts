@@ -9,6 +9,8 @@ import type { VerifierClock } from './verifier.ts';
 /** What the guards of one server should enforce. */
 export interface Distributed {
   readonly digest: string;
+  /** Digest of the issuers' keys beside the bundle. */
+  readonly keysDigest: string;
   readonly pods: readonly GuardPod[];
 }
 
@@ -80,8 +82,8 @@ export class Distribution {
   /** Begins or goes on. Cheap when nothing changed. */
   track(key: Key, wanted: Distributed): void {
     const known = this.#entries.get(key);
-    if (known !== undefined && known.wanted.digest === wanted.digest && samePods(known.wanted.pods, wanted.pods)) return;
-    const sameDigest = known?.wanted.digest === wanted.digest;
+    const sameDigest = known?.wanted.digest === wanted.digest && known.wanted.keysDigest === wanted.keysDigest;
+    if (sameDigest && samePods(known.wanted.pods, wanted.pods)) return;
     known?.cancelTimer?.();
     known?.running?.abort(new Error('the bundle or the pods changed'));
     const uids = new Set(wanted.pods.map(({ uid }) => uid));
@@ -162,8 +164,8 @@ export class Distribution {
         .filter(({ uid }) => !current.has(uid))
         .map(async (pod) => {
           try {
-            const { policyDigest, rejections } = await this.#options.read(pod, '/status', signal);
-            if (policyDigest === wanted.digest) current.add(pod.uid);
+            const { policyDigest, keysDigest, rejections } = await this.#options.read(pod, '/status', signal);
+            if (policyDigest === wanted.digest && keysDigest === wanted.keysDigest) current.add(pod.uid);
             else {
               behind.push(pod);
               const [first] = Array.isArray(rejections) ? (rejections as { file?: string; message?: string }[]) : [];
@@ -179,7 +181,8 @@ export class Distribution {
   }
 
   async #nudge({ namespace, name, uid }: GuardPod, { wanted, nudges }: Entry, signal: AbortSignal): Promise<void> {
-    const value = nudges === 1 ? wanted.digest : `${wanted.digest} (${nudges})`;
+    const digests = `${wanted.digest} ${wanted.keysDigest}`;
+    const value = nudges === 1 ? digests : `${digests} (${nudges})`;
     const patch = { metadata: { uid, annotations: { [Annotation.PolicyDigest]: value } } };
     try {
       await this.#options.client.mergePatch(Pods, { namespace, name }, patch, {

@@ -7,7 +7,9 @@ import { keyOf, type KubeObject, type Resource } from '../../kube/object.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
 import { ObjectStore } from '../../runtime/store.ts';
 import { server } from './builders.ts';
+import { issuerWorld } from '../issuer/testing/world.ts';
 import { Enforcement } from './enforcement.ts';
+import { ServerKeys } from './issuerkeys.ts';
 import { watchStores } from './stores.ts';
 
 const guarded = server({ guard: { enabled: true } }) as MCPServer & KubeObject;
@@ -18,9 +20,11 @@ function enforcing(create: () => Promise<KubeObject>) {
     { watch: (resource: Resource) => new ObjectStore(resource.plural) },
     { secretRotation: false, clusterRoles: [], referenceKeys: () => [] },
   );
+  const client = { create } as unknown as Client;
   const enforcement = new Enforcement({
-    client: { create } as unknown as Client,
+    client,
     stores,
+    serverKeys: new ServerKeys(client, issuerWorld({}).issuers, stores.existing.ConfigMap),
     settings: { operatorNamespace: 'mcp-fleet-system', clusterDomain: 'cluster.local', ambient: 'Deny' },
     inventory: () => inventory,
     now: () => new Date('2026-01-01T00:00:00Z'),

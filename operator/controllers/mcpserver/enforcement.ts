@@ -3,7 +3,7 @@ import { Annotation, guardNames } from '../../../api/group.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
 import type { Ambient, Bundle, Pins } from '../../../mcp/policy/bundle.ts';
 import { BUNDLE_FILES } from '../../../mcp/policy/bundle.ts';
-import { BundleError, parseBundle } from '../../../mcp/policy/bundlecheck.ts';
+import { BundleError, parseBundle, parseKeys } from '../../../mcp/policy/bundlecheck.ts';
 import { FIRST_PINS_KEY, PinFileError, readPins, writePins } from '../../../mcp/policy/pinfile.ts';
 import type { ListedInventory } from '../../../mcp/tool-list.ts';
 import type { Client } from '../../kube/client.ts';
@@ -14,6 +14,7 @@ import type { ConfigMap, Secret } from '../../kube/wire.ts';
 import { ownerFrom } from '../../runtime/ownership.ts';
 import { BundleSizeError, compileBundle, type CompiledBundle } from '../../../compiler/bundle.ts';
 import { hasGuard } from './input.ts';
+import type { HeldKeys, ServerKeys } from './issuerkeys.ts';
 import { labels } from './names.ts';
 import { oneLine } from './quote.ts';
 import { By, type Stores } from './stores.ts';
@@ -27,6 +28,10 @@ export interface Enforced {
   readonly pinned: boolean;
   /** They should be there, and cannot be had or made now: why. */
   readonly pinsMissing: string | undefined;
+  /** Tokens that are refused because the keys of their issuers cannot be had: whose, and why. */
+  readonly keysMissing: string | undefined;
+  /** Keys that may be out of date: whose, and why. */
+  readonly keysStale: string | undefined;
 }
 
 export interface EnforcementSettings {
@@ -38,6 +43,7 @@ export interface EnforcementSettings {
 export interface EnforcementOptions {
   readonly client: Client;
   readonly stores: Stores;
+  readonly serverKeys: ServerKeys;
   readonly settings: EnforcementSettings;
   /** The last complete inventory, if this process has one. */
   readonly inventory: (key: Key) => ListedInventory | undefined;
@@ -73,28 +79,30 @@ export class Enforcement {
 
   /** The policies and pins of a server, compiled. Throws `BundleSizeError`. */
   async of(server: MCPServer & KubeObject, key: Key, signal: AbortSignal): Promise<Enforced> {
-    const { stores, settings, inventory, now } = this.#options;
+    const { stores, serverKeys, settings, inventory, now } = this.#options;
     const guarded = hasGuard(server);
     const live = this.#live(server);
     const state: PinState = guarded
       ? await this.#pinState(server, key, live, signal)
       : { pins: undefined, pinned: false, missing: undefined };
+    const previous = live === undefined ? undefined : this.#bundleOf(live);
+    const { clusterIssuer, keys, missing, stale } = await serverKeys.of(server, key, heldKeys(live, previous), signal);
     const tools = inventory(key)?.tools ?? this.#listed(server);
     const compiled = compileBundle({
       server,
       policies: [...stores.policies.values()],
       operatorNamespace: settings.operatorNamespace,
       clusterDomain: settings.clusterDomain,
-      clusterIssuer: undefined,
+      clusterIssuer,
       ambient: settings.ambient,
       pins: state.pins,
-      keys: { issuers: {} },
+      keys,
       replicas: Math.max(1, stores.deployments.get(key)?.spec?.replicas ?? server.spec.replicas),
-      previous: live === undefined ? undefined : this.#bundleOf(live),
+      previous,
       known: tools === undefined ? {} : { tools },
       now: now().getTime(),
     });
-    return { guarded, compiled, pinned: state.pinned, pinsMissing: state.missing };
+    return { guarded, compiled, pinned: state.pinned, pinsMissing: state.missing, keysMissing: missing, keysStale: stale };
   }
 
   /**
@@ -125,6 +133,7 @@ export class Enforcement {
 
   forget(key: Key): void {
     this.#pins.delete(key);
+    this.#options.serverKeys.forget(key);
   }
 
   #isMissed(key: Key, secret: string): boolean {
@@ -147,7 +156,7 @@ export class Enforcement {
   }
 
   #bundleOf(live: ConfigMap): Bundle | undefined {
-    const known = this.#previous.get(live) ?? { bundle: readable(live.data?.[BUNDLE_FILES.bundle]) };
+    const known = this.#previous.get(live) ?? { bundle: readable(parseBundle, live.data?.[BUNDLE_FILES.bundle]) };
     this.#previous.set(live, known);
     return known.bundle;
   }
@@ -218,10 +227,15 @@ export class Enforcement {
 /** Each writer of pins has its own, so that what Git or an approval wrote stays theirs. */
 const PINS_FIELD_MANAGER = 'mcp-fleet-operator-pins';
 
-function readable(bytes: string | undefined): Bundle | undefined {
+const heldKeys = (live: ConfigMap | undefined, bundle: Bundle | undefined): HeldKeys => ({
+  clusterIssuer: bundle?.authentication.serviceAccounts?.issuer,
+  keys: readable(parseKeys, live?.data?.[BUNDLE_FILES.keys]) ?? { issuers: {} },
+});
+
+function readable<T>(parse: (bytes: string) => T, bytes: string | undefined): T | undefined {
   if (bytes === undefined) return undefined;
   try {
-    return parseBundle(bytes);
+    return parse(bytes);
   } catch (error) {
     if (error instanceof BundleError) return undefined;
     throw error;

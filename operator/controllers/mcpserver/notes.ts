@@ -15,6 +15,8 @@ export interface NotesInput {
   readonly references: readonly Reference[];
   /** Whether the operator sees changes of Secrets. */
   readonly secretRotation: boolean;
+  /** Issuers whose keys cannot be fetched again, and why. */
+  readonly keysStale: string | undefined;
   /** Rules of a ClusterRole that the operator may bind; `undefined` where it is unknown. */
   readonly rulesOf: (clusterRole: string) => readonly PolicyRule[] | undefined;
   /** Other servers of the namespace that write to this claim. */
@@ -82,4 +84,20 @@ const rotationDisabled: Check = ({ server: { spec }, references, secretRotation 
       }
     : undefined;
 
-const checks: readonly Check[] = [mutableImageTag, broadClusterRole, openEgress, sharedVolume, foreignFields, rotationDisabled];
+const issuerUnreachable: Check = ({ keysStale }) =>
+  keysStale === undefined
+    ? undefined
+    : {
+        reason: EventReason.IssuerUnreachable,
+        message: `Tokens are checked with the keys of before, as new ones cannot be had. ${keysStale}`,
+      };
+
+const checks: readonly Check[] = [
+  mutableImageTag,
+  broadClusterRole,
+  openEgress,
+  sharedVolume,
+  foreignFields,
+  rotationDisabled,
+  issuerUnreachable,
+];

@@ -93,7 +93,7 @@ const unguarded = (policies: Named): ConditionUpdate =>
 /** What an author must mend comes before what time may. */
 function firstProblem(
   server: MCPServer,
-  { compiled, pinsMissing }: Enforced,
+  { compiled, pinsMissing, keysMissing }: Enforced,
   late: DistributionState | undefined,
 ): ConditionUpdate | undefined {
   const problem = (reason: keyof typeof PolicyAppliedReason, message: string): ConditionUpdate => ({
@@ -115,6 +115,8 @@ function firstProblem(
   if (compiled.policies.length === 0 && server.spec.policy.required) {
     return problem('PolicyMissing', 'spec.policy.required is set, but no policy selects this server: every call is refused');
   }
+  if (keysMissing !== undefined)
+    return problem('KeysMissing', `Tokens are refused, as the keys to check them cannot be had. ${keysMissing}`);
   return pinsMissing !== undefined && compiled.policies.length > 0 ? problem('PinsMissing', pinsMissing) : undefined;
 }
 

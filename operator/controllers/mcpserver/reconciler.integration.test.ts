@@ -19,6 +19,7 @@ import {
   ServiceAccounts,
   Services,
 } from '../../kube/resources.ts';
+import { isKinds, named } from '../../../e2e/rights.ts';
 import { kstatusViolations } from '../../runtime/kstatus.ts';
 import { rights } from '../../rights.ts';
 import { MCPServers } from './stores.ts';
@@ -710,7 +711,7 @@ describe('a server that turns to what needs the guard', () => {
 describe('a server with a guard and a policy', () => {
   it('takes the policy, which uses the rights that only guards need', async () => {
     const namespace = await world.namespace('guarded');
-    await world.server(namespace, 'echo', { guard: { enabled: true } });
+    await world.server(namespace, 'echo', { guard: { enabled: true }, authentication: { type: 'Guard', serviceAccounts: {} } });
     await world.ready(namespace, 'echo');
     const spec = { selector: {}, defaultAction: 'Allow', access: { maximumClass: 'ReadOnly' } };
     await world.apply(
@@ -732,11 +733,10 @@ describe('the rights of the operator', () => {
 
   it('are exactly those that it used', async () => {
     const { namespaced, clusterWide } = rights(['view']);
-    const held = [...namespaced, ...clusterWide].flatMap(({ apiGroups = [], resources = [], verbs }) =>
-      apiGroups.flatMap((group) => resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group} ${resource}`))),
-    );
-    const entries = (await world.audit()).filter(({ code, resource }) => code < 300 && resource !== '');
-    const used = entries.flatMap(({ verb, code, group, resource, subresource }) => {
+    const held = [...namespaced, ...clusterWide].flatMap(named);
+    const entries = (await world.audit()).filter(({ code, resource, uri }) => code < 300 && (resource !== '' || !isKinds(uri)));
+    const used = entries.flatMap(({ verb, code, group, resource, subresource, uri }) => {
+      if (resource === '') return [`${verb} ${uri}`];
       const what = `${group} ${resource}${subresource === undefined ? '' : `/${subresource}`}`;
       // To apply what does not exist is to create it, and the API server asks for that right.
       return verb === 'patch' && code === 201 ? [`patch ${what}`, `create ${what}`] : [`${verb} ${what}`];

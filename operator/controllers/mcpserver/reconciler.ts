@@ -196,7 +196,8 @@ export class MCPServerReconciler implements Reconciler {
     const { stores, distribution, standings } = this.#options;
     if (enforced === undefined) return;
     if (enforced.guarded) {
-      distribution.track(key, { digest: enforced.compiled.digest, pods: guardPods(stores.pods.by(By.Server, key)) });
+      const { digest, keysDigest } = enforced.compiled;
+      distribution.track(key, { digest, keysDigest, pods: guardPods(stores.pods.by(By.Server, key)) });
     } else {
       distribution.forget(key);
     }
@@ -283,7 +284,7 @@ export class MCPServerReconciler implements Reconciler {
     if (await statuses.write(server, next, signal)) this.#announce(server, remarks, next.conditions as readonly Condition[]);
   }
 
-  #notes({ server, references, key }: Gathered): Note[] {
+  #notes({ server, references, key, enforced }: Gathered): Note[] {
     const { stores, settings } = this.#options;
     const { namespace = '' } = parseKey(key);
     const deployment = stores.deployments.get(key);
@@ -291,6 +292,7 @@ export class MCPServerReconciler implements Reconciler {
       server,
       references,
       secretRotation: settings.secretRotation,
+      keysStale: enforced instanceof BundleSizeError ? undefined : enforced.keysStale,
       rulesOf: (name) => stores.bindable.get(name)?.get(name)?.rules,
       writersOf: (claim) =>
         stores.servers

@@ -11,6 +11,8 @@ export interface Reference {
   readonly optional: boolean;
   /** Whether the server may write to it. Of volumes only. */
   readonly writable: boolean;
+  /** Read by the operator and not by the pod: a change restarts nothing. */
+  readonly live?: boolean;
 }
 
 /** Published by Kubernetes itself into every namespace. */

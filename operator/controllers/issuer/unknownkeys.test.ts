@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import type { JsonObject } from '../../../mcp/jsonrpc.ts';
+import type { GuardPod } from '../mcpserver/guardreports.ts';
+import { issuerWorld } from './testing/world.ts';
+import { UnknownKeys } from './unknownkeys.ts';
+
+const pod = (uid: string): GuardPod => ({ namespace: 'n', name: uid, uid, address: '', ready: true, createdAt: '' });
+
+function asking(reports: Record<string, JsonObject | Error>) {
+  const { clock, pass } = issuerWorld({});
+  const told: string[] = [];
+  const unknown = new UnknownKeys({
+    pods: () => Object.keys(reports).map(pod),
+    read: ({ uid }) => {
+      const report = reports[uid];
+      return report instanceof Error || report === undefined ? Promise.reject(report) : Promise.resolve({ unknownKeys: report });
+    },
+    clock,
+    onUnknown: (issuer) => told.push(issuer),
+  });
+  return { unknown, told, reports, pass };
+}
+
+describe('unknown keys', () => {
+  it('are told once for each time that guards have met some', async () => {
+    const { unknown, told, reports, pass } = asking({ 1: {}, 2: { a: 1 }, 3: new Error('it starts') });
+    await unknown.start();
+    await pass(5_000);
+    expect(told).toEqual(['a']);
+    await pass(60_000);
+    expect(told).toEqual(['a']);
+    reports['2'] = { a: 2, b: 1 };
+    await pass(5_000);
+    expect(told).toEqual(['a', 'a', 'b']);
+    reports['2'] = new Error('for a moment');
+    await pass(5_000);
+    reports['2'] = { a: 2, b: 1 };
+    await pass(5_000);
+    expect(told).toHaveLength(3);
+  });
+
+  it('of a guard that was started again count anew', async () => {
+    const { unknown, told, reports, pass } = asking({ 1: { a: 5 } });
+    await unknown.start();
+    await pass(5_000);
+    reports['1'] = { a: 0 };
+    await pass(5_000);
+    reports['1'] = { a: 3 };
+    await pass(5_000);
+    expect(told).toEqual(['a', 'a']);
+  });
+
+  it('concern nobody once the operator stops', async () => {
+    const { unknown, told, pass } = asking({ 1: { a: 1 } });
+    await unknown.start();
+    unknown.stop();
+    await pass(60_000);
+    expect(told).toEqual([]);
+  });
+});
