@@ -1,4 +1,4 @@
-import { createPublicKey, type JsonWebKey } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
 import { isObject } from '../../../mcp/jsonrpc.ts';
 
 /** A public key as RFC 7517 writes it, with the members that verify a signature and no others. */
@@ -49,7 +49,7 @@ function publicKey(entry: unknown): PublicKey | undefined {
   });
   const key: PublicKey = Object.fromEntries(given);
   try {
-    createPublicKey({ key: key as JsonWebKey, format: 'jwk' });
+    createPublicKey({ key, format: 'jwk' });
     return key;
   } catch {
     return undefined;
