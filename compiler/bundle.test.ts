@@ -369,6 +369,18 @@ describe('warnings', () => {
     expect(warnings.get('agents/policy')).toEqual([]);
   });
 
+  it.each([
+    ['Block', ['tool changed of github changed since it was pinned: until it is approved, calls are refused']],
+    ['Warn', ['tool changed of github changed since it was pinned: until it is approved, its hints do not count']],
+    ['Off', []],
+  ] as const)('under pinning %s, tell of tools that are not as they were pinned', (pinning, expected) => {
+    const tool = (name: string, digest: string) => ({ name, digest, hints: hint(true) });
+    const tools = [tool('same', 'sha256:a'), tool('changed', 'sha256:b'), tool('new', 'sha256:c'), tool('constructor', 'sha256:d')];
+    const pins = { tools: { same: ['sha256:0', 'sha256:a'], changed: ['sha256:a'] } };
+    const { warnings } = compileBundle(input({ policies: [policy({ pinning })], known: { tools }, pins }));
+    expect(warnings.get('agents/policy')).toEqual(expected);
+  });
+
   it('print nothing that a server or user could hide in a name', () => {
     const tools = [{ name: 'a\u001b[2Jb', hints: hint(true, true) }];
     const { warnings } = compileBundle(input({ policies: [policy({})], known: { tools } }));

@@ -144,8 +144,8 @@ function select(stored: MCPToolPolicy, { server, operatorNamespace, previous }: 
   }
 }
 
-function policyWarnings(policy: Policy, { server, known, now }: BundleInput): readonly string[] {
-  return isValid(policy) ? warnings(policy, server.metadata.name, known, server.spec.authentication, now) : [];
+function policyWarnings(policy: Policy, { server, known, pins, now }: BundleInput): readonly string[] {
+  return isValid(policy) ? warnings(policy, server.metadata.name, known, server.spec.authentication, pins, now) : [];
 }
 
 const identityOf = ({ namespace, name, generation, tier }: PolicyIdentity): PolicyIdentity => ({ namespace, name, generation, tier });

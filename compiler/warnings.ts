@@ -1,15 +1,21 @@
 import type { Authentication as ServerAuthentication } from '../api/authentication.ts';
 import { printable } from '../mcp/excerpt.ts';
 import type { Hints } from '../mcp/inventory.ts';
-import type { Rule, Subject, ValidPolicy } from '../mcp/policy/bundle.ts';
+import type { Pins, Rule, Subject, ValidPolicy } from '../mcp/policy/bundle.ts';
 import { type Dialect, globMatcher } from '../mcp/policy/glob.ts';
 import { isNormalUri, templateCanMatch } from '../mcp/policy/uri.ts';
 
 /** What a server is known to have. Absent lists are not known, and nothing is said about them. */
 export interface KnownObjects {
-  readonly tools?: readonly { readonly name: string; readonly hints: Hints }[];
+  readonly tools?: readonly KnownTool[];
   readonly prompts?: readonly string[];
   readonly resources?: { readonly uris: readonly string[]; readonly templates: readonly string[] };
+}
+
+interface KnownTool {
+  readonly name: string;
+  readonly hints: Hints;
+  readonly digest?: string;
 }
 
 /** What is accepted but probably not meant, in words for `status.warnings`; about one policy and one server. */
@@ -18,9 +24,11 @@ export function warnings(
   server: string,
   known: KnownObjects,
   callers: ServerAuthentication,
+  pins: Pins | undefined,
   now: number,
 ): readonly string[] {
   return [
+    ...changes(policy, server, known, pins),
     ...policy.access.overrides.flatMap(({ tools }, at) => unmatched(`access.overrides[${at}]`, 'tool', tools, toolNames(known), server)),
     ...policy.limits.rate.flatMap(({ name, tools = [] }) => unmatched(`limit ${name}`, 'tool', tools, toolNames(known), server)),
     ...policy.rules.flatMap((rule) => ruleWarnings(rule, server, known, callers, now)),
@@ -88,4 +96,13 @@ function contradictions({ access }: ValidPolicy, server: string, { tools = [] }:
     .filter(({ hints }) => hints.readOnly === true && hints.destructive === true)
     .filter(({ name }) => !access.overrides.some((override) => override.tools.some((glob) => globMatcher(glob, 'name')(name))))
     .map(({ name }) => `tool ${printable(name, 128)} of ${server} calls itself read-only and destructive; it counts as Destructive`);
+}
+
+/** Tools that are not what was pinned, and what that means until somebody approves them. */
+function changes({ pinning }: ValidPolicy, server: string, { tools = [] }: KnownObjects, pins: Pins | undefined): readonly string[] {
+  if (pinning === 'Off' || pins === undefined) return [];
+  const consequence = pinning === 'Block' ? 'calls are refused' : 'its hints do not count';
+  return tools
+    .filter(({ name, digest }) => digest !== undefined && Object.hasOwn(pins.tools, name) && pins.tools[name]?.includes(digest) === false)
+    .map(({ name }) => `tool ${printable(name, 128)} of ${server} changed since it was pinned: until it is approved, ${consequence}`);
 }
