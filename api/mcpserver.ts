@@ -129,9 +129,7 @@ export const MCPServerSpec = z
     guard: Guard.prefault({}).describe('The proxy in front of the server. Default: off.'),
     session: Session.prefault({}).describe('Sessions. Default: as the server answers.'),
     verification: Verification.prefault({}).describe('How the server is verified by real MCP handshakes. Default: every 5 minutes.'),
-    telemetry: Telemetry.prefault({}).describe(
-      'Metrics; traces are not in this release. Default: no PodMonitor, and nobody may scrape the guard.',
-    ),
+    telemetry: Telemetry.prefault({}).describe('Metrics and traces. Default: no PodMonitor, nobody may scrape the guard, no traces.'),
   })
   .meta(
     rules(

@@ -52,6 +52,8 @@ export const Telemetry = z.object({
     .regex(/^(https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?)?$/)
     .meta(saying('must be empty or an http or https URL such as http://collector.observability:4318'))
     .optional()
-    .describe('Where the guard will send traces over OTLP. Without effect in this release. Default, or empty: nowhere.'),
+    .describe(
+      'Base URL of a receiver of traces (OTLP over HTTP, usually port 4318) to which the guard sends a span for each request; without effect without a guard. Default, or empty: nowhere.',
+    ),
 });
 export type Telemetry = Plain<z.output<typeof Telemetry>>;

@@ -16,6 +16,8 @@ import type { Document } from './message/scan.ts';
 import type { Edit } from './message/spans.ts';
 import { OTHER } from './metrics.ts';
 import { corsHeaders } from './origin.ts';
+import type { CallTrace } from './traces/tracer.ts';
+import { parents } from './traces/tracer.ts';
 import type { Upstream, UpstreamFailure } from './upstream/upstream.ts';
 
 /** How a refusal that no policy decision describes is written down. */
@@ -60,6 +62,7 @@ export class Call {
   decision: Decision | undefined;
   wouldDeny: Reason | undefined;
   outcome: Outcome | undefined;
+  trace: CallTrace | undefined;
   /** What of the body is sent on otherwise than it came: seals of ours are opened. */
   readonly edits: Edit[] = [];
   /** Request fields that the server gets instead of the caller's. */
@@ -144,6 +147,7 @@ export class Call {
     const upstream = this.#sentAt === undefined ? undefined : (this.#answeredAt ?? performance.now()) - this.#sentAt;
     const errorType = this.#errorType ?? this.#ownErrorType(status, failure);
     this.#measure(total, upstream, errorType);
+    this.#endTrace(total, upstream, errorType);
     if (enforcement === undefined || enforcement.engine.settings.audit.level === 'None') return;
     this.context.audit.write(this.#record(enforcement, { status, error: errorType, bytes }, total, upstream, failure));
   }
@@ -164,6 +168,27 @@ export class Call {
     metrics.operation({ method, tool, errorType: errorType ?? '', version, total: total / 1000, upstream: seconds });
     const reason = this.#reason();
     metrics.decision(reason.decision, reason.code, reason.origin.policy ?? '', tool);
+  }
+
+  #endTrace(total: number, upstream: number | undefined, errorType: string | undefined): void {
+    const { tracer, now } = this.context;
+    if (tracer === undefined) return;
+    // What is refused never was on its way to the server.
+    this.trace ??= tracer.begin(this);
+    if (this.trace === undefined) return;
+    const { decision, code, origin } = this.#reason();
+    const sentAfter = this.#sentAt === undefined ? undefined : this.#sentAt - this.started;
+    tracer.end(this, this.trace, {
+      at: now(),
+      total,
+      sentAfter,
+      upstream,
+      errorType,
+      decision,
+      code,
+      policy: origin.policy,
+      rule: origin.rule,
+    });
   }
 
   #reason(): Pick<AuditRecord, 'decision' | 'code' | 'origin'> {
@@ -226,12 +251,10 @@ export class Call {
     return typeof name === 'string' ? name : undefined;
   }
 
-  /** Source: SEP-414, `_meta.traceparent`; W3C Trace Context. */
   #traceId(): string | undefined {
-    const meta = this.message === undefined || this.message.kind === 'response' ? undefined : this.message.params.read('_meta');
-    const inBody = isObject(meta) ? own(meta, 'traceparent') : undefined;
-    const parent = typeof inBody === 'string' ? inBody : this.header('traceparent');
-    return /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(parent ?? '')?.[1];
+    if (this.trace !== undefined) return this.trace.traceId;
+    const { message, header } = parents(this);
+    return (message ?? header)?.traceId;
   }
 }
 

@@ -12,6 +12,7 @@ import type { Peers } from './session/peers.ts';
 import type { Sealer } from './session/seal.ts';
 import type { Sessions } from './session/sessions.ts';
 import type { Streams } from './streams.ts';
+import type { Tracer } from './traces/tracer.ts';
 import type { Upstream } from './upstream/upstream.ts';
 
 /** What every request needs, put together once. */
@@ -37,6 +38,8 @@ export interface GuardContext {
   readonly draining: Draining;
   readonly audit: AuditLog;
   readonly metrics: Metrics;
+  /** Absent: no traces are wanted. */
+  readonly tracer: Tracer | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly newId: () => string;

@@ -44,6 +44,8 @@ export function forward(call: Call): void {
   if (stream) open(call, relay);
   const timer = stream ? undefined : setTimeout(() => relay.stop(timeout(call)), enforcement.engine.settings.callTimeoutMs ?? CALL_TIMEOUT);
   if (timer !== undefined) call.hold(() => clearTimeout(timer));
+  call.trace = context.tracer?.begin(call);
+  if (call.trace !== undefined) context.tracer?.propagate(call, call.trace);
   call.sent();
   relay.attach(context.upstream.send(upstreamRequest(call), relay));
   // Legacy: a client that goes away does not cancel (it may resume); modern: it does, and so does the end of a stream.

@@ -28,6 +28,8 @@ import { randomSealingKey, readSealingKeys, Sealer } from './session/seal.ts';
 import { Sessions } from './session/sessions.ts';
 import type { Settings } from './settings.ts';
 import { Streams } from './streams.ts';
+import { SpanExporter } from './traces/exporter.ts';
+import { Tracer } from './traces/tracer.ts';
 import { HttpUpstream } from './upstream/http.ts';
 import { sendThroughUpstream } from './upstream/send.ts';
 import type { Upstream } from './upstream/upstream.ts';
@@ -67,6 +69,8 @@ export class Guard {
   readonly #servers: Server[] = [];
   readonly #watching: Watching[] = [];
   readonly #sink: LineSink;
+  readonly #exporter: SpanExporter | undefined;
+  readonly #boot = randomUUID();
   #control: SocketServer | undefined;
   #expiry: NodeJS.Timeout | undefined;
 
@@ -90,6 +94,7 @@ export class Guard {
       stray: (line) => log.warn('the server wrote a line that is no message', { line: line.slice(0, 256) }),
       listChanged: () => this.#context.inventory.refresh(),
     });
+    this.#exporter = this.#spanExporter();
     this.#context = this.#build(upstream);
   }
 
@@ -154,6 +159,7 @@ export class Guard {
     await this.#context.siblings?.close();
     await this.#context.upstream.close();
     await this.#sink.flushed();
+    await this.#exporter?.close();
   }
 
   async #listen(server: Server, port: number): Promise<number> {
@@ -202,7 +208,7 @@ export class Guard {
     const settings = this.#settings;
     const { now, random, log } = this.#surroundings;
     const enforcement = (): Enforcement | undefined => this.#enforcements.current;
-    const boot = randomUUID();
+    const boot = this.#boot;
     const sealer = this.#sealer();
     const streams = new Streams();
     const draining = new Draining(settings.drain, () => streams.closeAllAndHandedOver());
@@ -247,11 +253,33 @@ export class Guard {
         auditMissing: () => audit.missing,
         knownTools: () => inventory.listing.tools.size,
       }),
+      tracer:
+        this.#exporter === undefined ? undefined : new Tracer(this.#exporter, settings.upstream.transport === 'Stdio' ? 'pipe' : 'tcp'),
       now,
       newId: randomUUID,
       methodLabel: (method) => (clientMethod(method) === undefined && !HTTP_METHODS.has(method) ? OTHER : method),
       versionLabel: (version) => (version === undefined ? '' : /^20\d\d-[01]\d-[0-3]\d$/.test(version) ? version : OTHER),
     };
+  }
+
+  #spanExporter(): SpanExporter | undefined {
+    const { otlpEndpoint } = this.#settings;
+    const { log } = this.#surroundings;
+    if (otlpEndpoint === undefined) return undefined;
+    return new SpanExporter({
+      endpoint: otlpEndpoint,
+      version: VERSION,
+      // The service that callers mean is the server, whatever answers for it.
+      resource: () => {
+        const { namespace, name } = this.#enforcements.current?.bundle.server ?? {};
+        return { 'service.name': name, 'service.namespace': namespace, 'service.instance.id': this.#boot, 'k8s.namespace.name': namespace };
+      },
+      failing: (cause) => {
+        if (cause === undefined) log.info('sent traces again');
+        else log.warn('failed to send traces, and goes on trying', { cause });
+      },
+      dropped: (spans) => this.#context.metrics.spansDropped(spans),
+    });
   }
 
   #verificationHeaders(): Readonly<Record<string, string>> {

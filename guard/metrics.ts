@@ -9,6 +9,8 @@ const OVERHEAD_BUCKETS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005
 export const OTHER = '_OTHER';
 /** Different tool names that become label values; all others are `_OTHER`. */
 const MAXIMUM_TOOLS = 200;
+/** The same for errors: servers choose their codes. */
+const MAXIMUM_ERROR_TYPES = 100;
 
 /** One finished operation, as metrics see it. */
 export interface Operation {
@@ -41,7 +43,9 @@ export class Metrics {
   readonly #upstreamErrors: Counter;
   readonly #bundleErrors: Counter;
   readonly #requests: Counter;
+  readonly #droppedSpans: Counter;
   readonly #tools = new Set<string>();
+  readonly #errorTypes = new Set<string>();
 
   constructor(sources: MetricSources) {
     const registers = [this.#registry];
@@ -85,6 +89,7 @@ export class Metrics {
       'Requests that reached this guard, without those handed over',
       [],
     );
+    this.#droppedSpans = counter(registers, 'mcp_fleet_guard_spans_dropped_total', 'Spans that their receiver never got', []);
     gauge(registers, 'mcp_fleet_guard_requests_active', 'Calls in flight', sources.calls);
     gauge(registers, 'mcp_fleet_guard_streams_active', 'Streams that are open', sources.streams);
     gauge(registers, 'mcp_fleet_guard_audit_missing_records', 'Audit records left out since the last one written', sources.auditMissing);
@@ -104,7 +109,7 @@ export class Metrics {
     const labels = {
       mcp_method_name: operation.method,
       gen_ai_tool_name: this.#tool(operation.tool),
-      error_type: operation.errorType,
+      error_type: capped(this.#errorTypes, operation.errorType, MAXIMUM_ERROR_TYPES),
       mcp_protocol_version: operation.version,
     };
     this.#requests.inc();
@@ -135,12 +140,21 @@ export class Metrics {
     this.#bundleErrors.inc({ file });
   }
 
-  #tool(name: string): string {
-    if (name === '' || name === OTHER || this.#tools.has(name)) return name;
-    if (this.#tools.size >= MAXIMUM_TOOLS) return OTHER;
-    this.#tools.add(name);
-    return name;
+  spansDropped(spans: number): void {
+    this.#droppedSpans.inc(spans);
   }
+
+  #tool(name: string): string {
+    return capped(this.#tools, name, MAXIMUM_TOOLS);
+  }
+}
+
+/** A label value of which there are no more than `maximum`: whatever comes after them is `_OTHER`. */
+function capped(seen: Set<string>, value: string, maximum: number): string {
+  if (value === '' || value === OTHER || seen.has(value)) return value;
+  if (seen.size >= maximum) return OTHER;
+  seen.add(value);
+  return value;
 }
 
 function counter(registers: Registry[], name: string, help: string, labelNames: string[]): Counter {

@@ -53,6 +53,11 @@ export const FLAGS: readonly Flag[] = [
     default: 'Server',
     help: 'What readiness waits for: Server (bundle and server) or Bundle (the server runs elsewhere)',
   },
+  {
+    name: 'otlp-endpoint',
+    default: '',
+    help: 'Base URL of a receiver of traces over OTLP/HTTP, such as http://collector:4318; empty: no traces',
+  },
   { name: 'log-level', default: 'info', help: 'debug, info, warn or error' },
 ];
 
@@ -77,6 +82,7 @@ export interface Settings {
   readonly verification: { readonly interval: number; readonly timeout: number; readonly headers: string | undefined };
   /** Whether readiness waits for the server. */
   readonly awaitServer: boolean;
+  readonly otlpEndpoint: URL | undefined;
   readonly logLevel: string;
 }
 
@@ -128,6 +134,7 @@ export function settings(args: readonly string[], environment: Readonly<Record<s
       headers: optional('verification-headers'),
     },
     awaitServer: value('readiness') !== 'Bundle',
+    otlpEndpoint: otlpEndpoint(optional('otlp-endpoint')),
     logLevel: value('log-level'),
   };
 }
@@ -136,6 +143,15 @@ function siblings(address: string | undefined): URL | undefined {
   if (address === undefined) return undefined;
   const url = URL.parse(address);
   if (url?.protocol !== 'http:') throw new SettingsError('--siblings must be a URL that begins with http://');
+  return url;
+}
+
+function otlpEndpoint(value: string | undefined): URL | undefined {
+  if (value === undefined) return undefined;
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') throw new SettingsError('--otlp-endpoint must be an http or https URL');
+  // It would be seen in the process list.
+  if (url.username !== '' || url.password !== '') throw new SettingsError('--otlp-endpoint must hold no credential');
   return url;
 }
 

@@ -54,9 +54,14 @@ export function message(document: Document): MessageResult {
 }
 
 function paramsOf(text: string, members: readonly Member[]): Params {
+  const known = new Map<string, unknown>();
   return {
     members,
-    read: (key) => read(text, members, key),
+    // Era, trace and audit all look at `_meta`; nobody changes what is read.
+    read: (key) => {
+      if (!known.has(key)) known.set(key, read(text, members, key));
+      return known.get(key);
+    },
     text: (key) => {
       const member = find(members, key);
       return member === undefined ? undefined : text.slice(member.start, member.end);

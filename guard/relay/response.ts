@@ -3,6 +3,7 @@ import type { Answer } from '../answers.ts';
 import { field, mediaType, responseHeaders } from '../headers.ts';
 import type { JsonObject } from '../message/message.ts';
 import { isObject, own } from '../message/message.ts';
+import { OTHER } from '../metrics.ts';
 import type { Exchange, ResponseSink, UpstreamFailure } from '../upstream/upstream.ts';
 import { event, EventSplitter, readEvent, withData } from './events.ts';
 
@@ -294,7 +295,11 @@ function parse(text: string): JsonObject | undefined {
 /** How a response message ended: a JSON-RPC code, `tool_error`, or nothing to complain about. Source: OpenTelemetry MCP conventions. */
 export function errorType(message: JsonObject): string | undefined {
   const error = own(message, 'error');
-  if (isObject(error)) return String(own(error, 'code'));
+  if (isObject(error)) {
+    const code = own(error, 'code');
+    // Anything else could be a text of the server's choosing.
+    return typeof code === 'number' && Number.isSafeInteger(code) ? String(code) : OTHER;
+  }
   const result = own(message, 'result');
   return isObject(result) && own(result, 'isError') === true ? 'tool_error' : undefined;
 }

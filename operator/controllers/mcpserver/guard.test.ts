@@ -51,6 +51,14 @@ describe('the pod of a server over Stdio', () => {
   });
 });
 
+describe('the guard', () => {
+  it('sends traces where they are wanted', () => {
+    const args = (otlpEndpoint: string) => named(pod({ container: { image: 'x:1' }, telemetry: { otlpEndpoint } }), 'guard').args ?? [];
+    expect(args('http://collector:4318')).toContain('--otlp-endpoint=http://collector:4318');
+    expect(args('').join(' ')).not.toContain('otlp');
+  });
+});
+
 describe('the pod of a server that runs elsewhere', () => {
   const remote = {
     url: 'https://mcp.example.com:8443/mcp',

@@ -63,7 +63,7 @@ const GUARD_SECURITY: NonNullable<Container['securityContext']> = {
 
 function flags(server: MCPServer, settings: ChildSettings): string[] {
   const { spec } = server;
-  const { transport, rollout, verification, stdio } = spec;
+  const { transport, rollout, verification, stdio, telemetry } = spec;
   const given: Readonly<Record<string, string | number | undefined>> = {
     ...upstream(server, settings),
     transport: transport.type,
@@ -80,6 +80,7 @@ function flags(server: MCPServer, settings: ChildSettings): string[] {
     'drain-seconds': rollout.drainSeconds,
     'verification-interval': milliseconds(verification.interval) / 1000,
     'verification-timeout': milliseconds(verification.timeout) / 1000,
+    ...(hasTraces(spec) && { 'otlp-endpoint': telemetry.otlpEndpoint }),
   };
   return Object.entries(given).map(([name, value]) => `--${name}=${value}`);
 }
@@ -94,6 +95,13 @@ function upstream({ spec, metadata }: MCPServer, { clusterDomain }: ChildSetting
   }
   if (transport.type === 'Stdio') return { upstream: `unix:${SHIM_SOCKET}` };
   return { upstream: `http://127.0.0.1:${serverPort(transport)}${serverPath(transport)}` };
+}
+
+/** Whether the guard sends traces: an empty endpoint is as good as none. */
+export function hasTraces<Spec extends Pick<MCPServerSpec, 'telemetry'>>(
+  spec: Spec,
+): spec is Spec & { telemetry: { otlpEndpoint: string } } {
+  return (spec.telemetry.otlpEndpoint ?? '') !== '';
 }
 
 const CA_FILE = 'ca.crt';

@@ -20,6 +20,21 @@ const internet = {
 const team = { namespaceSelector: { matchLabels: { team: 'a' } } };
 
 describe('the NetworkPolicy', () => {
+  it.each([
+    [
+      'http://collector.observability:4318',
+      { to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'observability' } } }] },
+    ],
+    ['http://c.obs.svc.cluster.local:4318', { to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'obs' } } }] }],
+    ['http://collector:4318', { to: [{ podSelector: {} }] }],
+    ['https://otlp.example.com', { ports: [{ port: 443, protocol: 'TCP' }] }],
+    ['http://10.0.0.7:4318/otlp', { ports: [{ port: 4318, protocol: 'TCP' }] }],
+    ['http://[fd00::1]:4318', { ports: [{ port: 4318, protocol: 'TCP' }] }],
+  ])('lets the guard send traces to %s', (otlpEndpoint, rule) => {
+    expect(spec({ guard: { enabled: true }, telemetry: { otlpEndpoint } })?.egress).toContainEqual(rule);
+    expect(spec({ guard: { enabled: false }, telemetry: { otlpEndpoint } })?.egress).not.toContainEqual(rule);
+  });
+
   it('is absent where somebody else manages it', () => expect(networkPolicy(input({ network: { managed: false } }))).toBeUndefined());
 
   it('lets everybody to the port that serves MCP, and out to DNS and the internet', () => {

@@ -1,6 +1,8 @@
+import { isIP } from 'node:net';
 import { GuardPort, MCP_PORT_NAME } from '../../../api/group.ts';
 import { serverPort } from '../../../api/transport.ts';
 import type { NetworkPolicy, NetworkPolicyPeer } from '../../kube/wire.ts';
+import { hasTraces } from './guard.ts';
 import { type APIServerAddresses, type ChildInput, hasGuard } from './input.ts';
 import { childMeta, selector } from './names.ts';
 
@@ -51,7 +53,7 @@ function ingress({ server, settings }: ChildInput): Ingress[] {
 
 const tcp = (port: number | string) => [{ port, protocol: 'TCP' }];
 
-function egress({ server, apiServer }: ChildInput): Egress[] {
+function egress({ server, apiServer, settings }: ChildInput): Egress[] {
   const { dns, to = [], internet } = server.spec.network.egress;
   const rules: Egress[] = [];
   // To any address: a node-local DNS cache and a DNS outside the cluster are no pods.
@@ -65,6 +67,8 @@ function egress({ server, apiServer }: ChildInput): Egress[] {
   }
   if (hasGuard(server)) rules.push({ ports: tcp(GuardPort.Data), to: [{ podSelector: { matchLabels: selector(server) } }] });
   rules.push(...targetRules(server.spec));
+  if (hasGuard(server) && hasTraces(server.spec))
+    rules.push(traceRule(new URL(server.spec.telemetry.otlpEndpoint), settings.clusterDomain));
   if (to.length > 0) rules.push({ to: [...to] });
   if (server.spec.kubernetesAccess !== undefined) rules.push(...apiServerRules(apiServer));
   if (internet) {
@@ -79,6 +83,25 @@ function targetRules({ remote, service }: ChildInput['server']['spec']): Egress[
   if (remote === undefined) return [];
   const { port, protocol } = new URL(remote.url);
   return [{ ports: tcp(port !== '' ? Number(port) : protocol === 'https:' ? 443 : 80) }];
+}
+
+/**
+ * Where traces go. A Service of the cluster means any pod of its namespace, whatever port that has; every other name may mean any address.
+ * The pod's other containers may go there as well: NetworkPolicies know pods, not containers.
+ */
+function traceRule({ hostname, port, protocol }: URL, clusterDomain: string): Egress {
+  const namespace = serviceNamespace(hostname, clusterDomain);
+  if (namespace === '') return { to: [{ podSelector: {} }] };
+  if (namespace !== undefined) return { to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } }] };
+  return { ports: tcp(port !== '' ? Number(port) : protocol === 'https:' ? 443 : 80) };
+}
+
+/** The namespace of a Service by its name in DNS; empty: the own one; `undefined`: not a Service. A name of two parts is one, as the resolver of pods has it. */
+function serviceNamespace(hostname: string, clusterDomain: string): string | undefined {
+  if (isIP(hostname.replace(/^\[|\]$/g, '')) !== 0) return undefined;
+  const [, namespace = '', svc, ...domain] = hostname.split('.');
+  if (svc === undefined) return namespace;
+  return svc === 'svc' && (domain.length === 0 || domain.join('.') === clusterDomain) ? namespace : undefined;
 }
 
 /** Service address and endpoints: what a network plugin compares with depends on whether it looks before or after the translation. */
