@@ -6,7 +6,11 @@ import { parse } from 'yaml';
 import { startCluster, type Cluster } from '../e2e/cluster/cluster.ts';
 import { toolInventory } from '../mcp/inventory.ts';
 import { echo, legacyServer, manyTools, modernServer } from '../mcp/testing/sdk-servers.ts';
-import { toolListParts } from '../mcp/tool-list.ts';
+import type { MCPServer } from '../api/mcpserver.ts';
+import type { MCPToolPolicy } from '../api/mcptoolpolicy.ts';
+import { compileBundle } from '../compiler/bundle.ts';
+import { writePins } from '../mcp/policy/pinfile.ts';
+import { listedInventory, toolListParts } from '../mcp/tool-list.ts';
 import { access, type Access } from './access.ts';
 import { run } from './program.ts';
 import { capture } from './testing/capture.ts';
@@ -23,9 +27,11 @@ beforeAll(async () => {
   cluster = await startCluster({ controlPlaneOnly: true });
   admin = await access({ kubeconfig: cluster.kubeconfigPath });
   await create(parse(await readFile('crds/mcp-fleet.dev_mcpservers.yaml', 'utf8')) as Created);
+  await create(parse(await readFile('crds/mcp-fleet.dev_mcptoolpolicies.yaml', 'utf8')) as Created);
   await create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'agents' } });
   await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'agents' } });
   await vi.waitFor(() => sent('GET', '/apis/mcp-fleet.dev/v1alpha1/mcpservers'), { timeout: 10_000 });
+  await vi.waitFor(() => sent('GET', '/apis/mcp-fleet.dev/v1alpha1/mcptoolpolicies'), { timeout: 10_000 });
 });
 afterAll(async () => {
   await admin[Symbol.asyncDispose]();
@@ -53,7 +59,7 @@ async function sent(method: 'GET' | 'POST' | 'PATCH', path: string, content?: ob
 
 function create(object: Created): Promise<Created> {
   const { apiVersion, kind, metadata } = object;
-  const plural = kind === 'Endpoints' ? 'endpoints' : `${kind.toLowerCase()}s`;
+  const plural = { Endpoints: 'endpoints', MCPToolPolicy: 'mcptoolpolicies' }[kind] ?? `${kind.toLowerCase()}s`;
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   return sent('POST', `${root}${metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`}/${plural}`, object);
 }
@@ -220,7 +226,7 @@ describe('status', () => {
 
 describe('tools', () => {
   test('lists what the operator saw', async () => {
-    await mcpServer('listed');
+    await mcpServer('listed', { spec: { guard: { enabled: false } } });
     expect(await fleet('tools', 'listed')).toMatchObject({ code: 4, err: expect.stringContaining('the tools of listed are not known') });
     const [part] = toolListParts(toolInventory([echo, ...manyTools(1)] as never).tools);
     await create({
@@ -233,6 +239,188 @@ describe('tools', () => {
     expect(out).toMatch(/echo +ReadOnly +read-only +Echo +[0-9a-f]{12}\n/);
     expect(out).toMatch(/tool-0 +Destructive +none +/);
     expect((await fleet('tools', 'listed', '-o', 'name')).out).toBe('echo\ntool-0\n');
+  });
+});
+
+/** A guarded server whose tools the operator has seen, with the bundle that it compiled of these policies. */
+async function guarded(name: string, definitions: readonly object[], policies: readonly MCPToolPolicy[] = []): Promise<void> {
+  await mcpServer(name, { spec: { guard: { enabled: true } } });
+  const server = (await sent('GET', `/apis/mcp-fleet.dev/v1alpha1/namespaces/agents/mcpservers/${name}`)) as unknown as MCPServer;
+  const { tools } = listedInventory(toolInventory(definitions as never));
+  const [part = ''] = toolListParts(tools);
+  const { files } = compileBundle({
+    server,
+    policies,
+    operatorNamespace: 'mcp-fleet-system',
+    clusterDomain: 'cluster.local',
+    clusterIssuer: undefined,
+    ambient: 'Allow',
+    pins: { tools: Object.fromEntries(tools.map((tool) => [tool.name, [tool.digest]])) },
+    keys: { issuers: {} },
+    replicas: 1,
+    previous: undefined,
+    known: {},
+    now: 0,
+  });
+  const map = (suffix: string, data: object) =>
+    create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `${name}-${suffix}`, namespace: 'agents' }, data });
+  await map('tools', { 'tools.json': part });
+  await map('policy', files);
+}
+
+const definition = (name: string, annotations?: object): object => ({
+  name,
+  inputSchema: { type: 'object' },
+  ...(annotations && { annotations }),
+});
+const definitions = [
+  definition('search', { readOnlyHint: true, title: 'Search: # all' }),
+  definition('close', { destructiveHint: false }),
+  definition('silent'),
+  definition('yes', { readOnlyHint: true }),
+];
+
+describe('policy init', () => {
+  test.each(['ReadOnly', 'NonDestructive', 'Destructive'] as const)(
+    'makes a policy up to %s that the API server takes and that says so',
+    async (most) => {
+      const name = `draft-${most.toLowerCase()}`;
+      await guarded(name, definitions);
+      const { code, out, err } = await fleet('policy', 'init', name, '--class', most);
+      expect({ code, err }).toEqual({ code: 0, err: '' });
+      const draft = parse(out) as Created;
+      const stored = (await create(draft)) as unknown as MCPToolPolicy;
+      expect(stored.spec).toMatchObject({ targetRefs: [{ name }], defaultAction: 'Deny', mode: 'Enforce', access: { maximumClass: most } });
+      const enforced = `${name}-enforced`;
+      await guarded(enforced, definitions, [
+        { ...stored, spec: { ...stored.spec, targetRefs: [{ ...stored.spec.targetRefs?.[0], name: enforced }] } } as MCPToolPolicy,
+      ]);
+      const answers = JSON.parse((await fleet('explain', enforced, '-o', 'json')).out) as { answer: string }[];
+      const expected = {
+        ReadOnly: ['allowed', 'refused', 'refused', 'allowed'],
+        NonDestructive: ['allowed', 'allowed', 'refused', 'allowed'],
+        Destructive: ['allowed', 'allowed', 'allowed', 'allowed'],
+      };
+      expect(answers.map(({ answer }) => answer)).toEqual(expected[most]);
+      expect(await fleet('explain', enforced, '--prompt', 'any')).toMatchObject({ code: 0 });
+      expect(await fleet('explain', enforced, '--tool', 'silent')).toMatchObject({ code: most === 'Destructive' ? 0 : 8 });
+    },
+  );
+
+  test('in audit, and with more tools than a rule has room for', async () => {
+    await guarded(
+      'many',
+      Array.from({ length: 150 }, (_, number) => definition(`tool-${number}`, { readOnlyHint: number % 2 === 0 })),
+    );
+    const { out } = await fleet('policy', 'init', 'many', '--mode', 'Audit', '--class', 'Destructive');
+    const { spec } = (await create(parse(out) as Created)) as unknown as MCPToolPolicy;
+    expect(spec.mode).toBe('Audit');
+    expect(spec.rules?.map(({ name, tools = [] }) => [name, tools.length])).toEqual([
+      ['tools', 64],
+      ['tools-2', 64],
+      ['tools-3', 22],
+      ['prompts-and-resources', 0],
+    ]);
+  });
+});
+
+describe('tools approve', () => {
+  const first = (tools: readonly object[]) => writePins(toolInventory(tools as never).tools);
+  const pinsOf = async (name: string) =>
+    (await sent('GET', `/api/v1/namespaces/agents/configmaps/${name}-pins`)) as unknown as {
+      data: Record<string, string>;
+      metadata: { managedFields: { manager: string }[] };
+    };
+
+  test('trusts what changed in a key of its own, once it is told to', async () => {
+    await guarded('changed', definitions);
+    const [, ...others] = definitions;
+    const data = { 'first.json': first([definition('search', { readOnlyHint: false }), ...others.slice(0, 2)]) };
+    await create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'changed-pins', namespace: 'agents' }, data });
+    const { out } = await fleet('tools', 'changed');
+    expect(out).toMatch(/^search +ReadOnly +read-only +changed/m);
+    expect(out).toMatch(/^close +NonDestructive +not destructive +match/m);
+    expect(out).toMatch(/^yes +ReadOnly +read-only +unpinned/m);
+    expect(out).toContain('2 of them not trusted as they are');
+
+    const shown = await fleet('tools', 'approve', 'changed');
+    expect(shown.out).toMatch(/^search +changed +[0-9a-f]{12} +[0-9a-f]{12} +ReadOnly/m);
+    expect(shown.out).toContain('Nothing is approved yet');
+    const dry = await fleet('tools', 'approve', 'changed', '--all', '--dry-run', '-o', 'yaml');
+    expect(parse(dry.out)).toMatchObject({ kind: 'ConfigMap', metadata: { name: 'changed-pins', namespace: 'agents' } });
+    expect(Object.keys((await pinsOf('changed')).data)).toEqual(['first.json']);
+
+    expect(await fleet('tools', 'approve', 'changed', 'search')).toMatchObject({ code: 0, err: '' });
+    const after = await pinsOf('changed');
+    expect(after.data['first.json']).toBe(data['first.json']);
+    expect(Object.keys(JSON.parse(after.data['approved.json'] ?? '') as object)).toEqual(['search']);
+    expect(after.metadata.managedFields.map(({ manager }) => manager)).toContain('mcp-fleet-cli-pins');
+
+    expect(await fleet('tools', 'approve', 'changed', '--all')).toMatchObject({ code: 0 });
+    expect(Object.keys(JSON.parse((await pinsOf('changed')).data['approved.json'] ?? '') as object)).toEqual(['search', 'yes']);
+    expect((await fleet('tools', 'approve', 'changed', '--all')).out).toBe('Nothing to approve: what changed lists is trusted as it is.\n');
+  });
+
+  test('makes the ConfigMap where there is none', async () => {
+    await guarded('unpinned', definitions);
+    expect((await fleet('tools', 'unpinned')).out).toMatch(/^search +ReadOnly +read-only +missing/m);
+    expect(await fleet('tools', 'approve', 'unpinned', '--all')).toMatchObject({ code: 0, err: '' });
+    expect((await fleet('tools', 'unpinned')).out).not.toContain('not trusted');
+  });
+
+  test('leaves alone what Git wrote, and says how to go on', async () => {
+    await guarded('git', definitions);
+    const map = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'git-pins', namespace: 'agents' },
+      data: { 'approved.json': first(definitions.slice(1)) },
+    };
+    await create(map);
+    const refused = await fleet('tools', 'approve', 'git', 'search');
+    expect(refused).toMatchObject({ code: 6, err: expect.stringContaining('data key approved.json belongs to somebody else') });
+    expect((await pinsOf('git')).data).toEqual(map.data);
+    expect(await fleet('tools', 'approve', 'git', 'search', '--key', 'mine.json')).toMatchObject({ code: 0 });
+    expect(Object.keys((await pinsOf('git')).data).toSorted()).toEqual(['approved.json', 'mine.json']);
+    expect(await fleet('tools', 'approve', 'git', '--all', '--force-conflicts')).toMatchObject({ code: 0 });
+  });
+
+  test.each([
+    ['a tool that is not listed', ['git', 'sell'], 3, 'git lists no tool sell'],
+    ['the key of the operator', ['git', '--all', '--key', 'first.json'], 2, "first.json is the operator's"],
+  ])('refuses %s', async (_, argv, code, words) => {
+    expect(await fleet('tools', 'approve', ...argv)).toMatchObject({ code, err: expect.stringContaining(words) });
+  });
+
+  test('names what other writers must remove first', async () => {
+    await guarded('full', definitions);
+    const digests = ['a', 'b', 'c', 'd'].map((digit) => `sha256:${digit.repeat(64)}`);
+    const data = { 'git.json': JSON.stringify({ search: digests }) };
+    await create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'full-pins', namespace: 'agents' }, data });
+    expect(await fleet('tools', 'approve', 'full', 'search')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('trust 4 definitions of search already'),
+    });
+  });
+});
+
+describe('explain', () => {
+  test('reads what is in force, and says what is not', async () => {
+    await guarded('held', definitions);
+    expect(await fleet('explain', 'held', '--tool', 'search')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('No policy is enforced here'),
+    });
+    await sent('PATCH', '/apis/mcp-fleet.dev/v1alpha1/namespaces/agents/mcpservers/held/status', {
+      status: { guards: { total: 3, current: 1 } },
+    });
+    expect((await fleet('explain', 'held', '--tool', 'search')).out).toContain('2 of 3 guards are behind');
+    await mcpServer('bare', { spec: { guard: { enabled: false } } });
+    expect(await fleet('explain', 'bare')).toMatchObject({ code: 4, err: expect.stringContaining('no policy is enforced') });
+    expect(await fleet('explain', '--request', 'nothing')).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('no guard of namespace agents'),
+    });
   });
 });
 

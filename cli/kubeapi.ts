@@ -97,6 +97,14 @@ export class KubeApi {
     await this.#json('PATCH', to, { 'content-type': 'application/merge-patch+json' }, JSON.stringify(body));
   }
 
+  /** Server-side apply: rejects with status 409 where another field manager owns what differs, unless `force` takes it over. */
+  async apply(collection: Collection, object: KubeObject, fieldManager: string, force: boolean): Promise<void> {
+    const { namespace = '', name } = object.metadata;
+    const query = new URLSearchParams({ fieldManager, ...(force ? { force: 'true' } : {}) });
+    const to = `${path(collection, namespace, name)}?${query.toString()}`;
+    await this.#json('PATCH', to, { 'content-type': 'application/apply-patch+yaml' }, JSON.stringify(object));
+  }
+
   /** A body without end, such as a log that is followed. */
   async stream(pathAndQuery: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const response = await this.#send('GET', pathAndQuery, {}, undefined, signal);

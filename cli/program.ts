@@ -3,8 +3,10 @@ import { inCluster, type Context, type Environment, type SharedOptions } from '.
 import { CommandError, ExitCode } from './exit.ts';
 import { outputFormats } from './output.ts';
 import { installCompletion } from './completion.ts';
+import type { ApproveOptions } from './commands/approve.ts';
 import type { ExplainOptions } from './commands/explain.ts';
 import type { LogOptions } from './commands/logs.ts';
+import type { PolicyInitOptions } from './commands/policy.ts';
 
 const exitCodes = `
 Exit codes:
@@ -46,12 +48,32 @@ export function program(environment: Environment, name: string, version: string)
     const { status } = await import('./commands/status.ts');
     await run(options, (context) => status(context, server));
   });
-  shared(root.command('tools <server>').description('Lists the tools of a server as the operator last saw them')).action(
-    async (server: string, options: SharedOptions) => {
-      const { tools } = await import('./commands/tools.ts');
-      await run(options, (context) => tools(context, server));
-    },
-  );
+  const tools = root
+    .command('tools')
+    .argument('<server>', 'MCPServer')
+    .description('Lists the tools of a server as the operator last saw them, and whether they are trusted as they are');
+  shared(tools).action(async (server: string, options: SharedOptions) => {
+    const module = await import('./commands/tools.ts');
+    await run(options, (context) => module.tools(context, server));
+  });
+  shared(tools.command('approve <server> [tools...]').description('Shows which tools are new or changed, and trusts those named, or --all'))
+    .option('--all', 'approve all of them')
+    .option('--dry-run', 'write nothing')
+    .option('--key <key>', 'data key of the ConfigMap that is written; others stay as they are', dataKey, 'approved.json')
+    .option('--force-conflicts', 'take the data key over from another field manager')
+    .action(async (server: string, names: string[], _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<SharedOptions & ApproveOptions>();
+      const { approve } = await import('./commands/approve.ts');
+      await run(options, (context) => approve(context, server, names, options));
+    });
+  const policy = root.command('policy').description('Drafts policies');
+  shared(policy.command('init <server>').description('Prints a policy that allows, by name, the tools of a server up to a class'))
+    .addOption(new Option('--class <class>', 'most dangerous class that is allowed').choices(toolClasses).default('ReadOnly'))
+    .addOption(new Option('--mode <mode>', 'Audit: refuses nothing and records').choices(['Enforce', 'Audit']).default('Enforce'))
+    .action(async (server: string, options: SharedOptions & PolicyInitOptions) => {
+      const { policyInit } = await import('./commands/policy.ts');
+      await run(options, (context) => policyInit(context, server, options));
+    });
   const explain = root
     .command('explain [server]')
     .description('Says which policy, rule, class, pin or setting decides, and why; without an object, for all tools');
@@ -125,6 +147,15 @@ function shared(command: Command, { all = false, output = true }: { readonly all
 
 function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
+}
+
+const toolClasses = ['ReadOnly', 'NonDestructive', 'Destructive'] as const;
+
+function dataKey(value: string): string {
+  if (!/^[-._a-zA-Z0-9]{1,253}$/.test(value) || value === 'first.json') {
+    throw new InvalidArgumentError('a data key has letters, digits, "-", "_" and "."; first.json is the operator\'s');
+  }
+  return value;
 }
 
 function list(value: string): string[] {

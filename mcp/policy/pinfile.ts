@@ -9,7 +9,7 @@ import type { Pins } from './bundle.ts';
 export const FIRST_PINS_KEY = 'first.json';
 
 /** Digests per tool that count, so that old and new pods coexist during a rollout. */
-const MAX_DIGESTS = 4;
+export const MAX_DIGESTS = 4;
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
@@ -49,10 +49,14 @@ function entries(key: string, text: string): readonly (readonly [string, readonl
   });
 }
 
-/** One data key that trusts these tools as they are, a tool a line. */
-export const writePins = (tools: readonly { readonly name: string; readonly digest: string }[]): string => {
+/** One data key that trusts these tools as they are. */
+export const writePins = (tools: readonly { readonly name: string; readonly digest: string }[]): string =>
+  pinsText(tools.map(({ name, digest }) => [name, [digest]]));
+
+/** One data key, a tool a line. The same pins give the same bytes. */
+export function pinsText(tools: readonly (readonly [name: string, digests: readonly string[]])[]): string {
   const lines = tools
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ name, digest }) => `${JSON.stringify(name)}: ${JSON.stringify([digest])}`);
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, digests]) => `${JSON.stringify(name)}: ${JSON.stringify(digests)}`);
   return lines.length === 0 ? '{}\n' : `{\n${lines.join(',\n')}\n}\n`;
-};
+}
