@@ -105,13 +105,15 @@ export const PolicyAppliedReason = {
   GuardBehind: 'GuardBehind',
   /** A policy that selects this server cannot be read; the guards keep its last readable form; if they have none, every call is refused. */
   InvalidPolicy: 'InvalidPolicy',
+  /** The policies and pins of this server do not fit into a ConfigMap; the message says who must shorten what, and what holds until then. */
+  BundleTooLarge: 'BundleTooLarge',
   /** `policy.required`, but none selects this server. */
   PolicyMissing: 'PolicyMissing',
   /** The ConfigMap with the pinned tool definitions is gone; hints of the server lower nothing until pins exist again. */
   PinsMissing: 'PinsMissing',
   /** The keys of a token issuer could not be fetched yet; every token of it is refused. */
   KeysMissing: 'KeysMissing',
-  /** A policy selects this server, but its guard is off. */
+  /** A policy selects this server, but its guard is off; or the spec is refused and the bundle that the guards should have is lost. */
   NotEnforced: 'NotEnforced',
 } as const;
 

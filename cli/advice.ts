@@ -34,6 +34,7 @@ const advice: Readonly<Record<string, string>> = {
   TunnelDisconnected: 'See the MCPTunnel of that cluster: kubectl get mcpt -A.',
   GuardBehind: 'Wait a moment; then see whether the pods can read their ConfigMap: mcp-fleet tree SERVER.',
   InvalidPolicy: 'Correct the MCPToolPolicy that the message names.',
+  BundleTooLarge: 'Shorten the MCPToolPolicies or pins that the message names.',
   PolicyMissing: 'Create an MCPToolPolicy that selects this server, or set spec.policy.required: false.',
   PinsMissing: 'Approve the tools anew, or restore the ConfigMap with the pins from your repository.',
   NotEnforced: 'Set spec.guard.enabled: true: without the guard nobody enforces the policy.',

@@ -6,7 +6,7 @@ import { ACCEPTED_POLICIES, MINIMAL } from '../api/mcptoolpolicy.admission.ts';
 import { parseBundle, parseKeys, parseReplicas, bundleDigest } from '../mcp/policy/bundlecheck.ts';
 import { compile } from '../mcp/policy/engine.ts';
 import { digestOf, facts } from '../mcp/policy/testing/builders.ts';
-import { type BundleInput, BundleSizeError, compileBundle } from './bundle.ts';
+import { type BundleInput, compileBundle } from './bundle.ts';
 
 function server(spec: Partial<MCPServerSpecInput> = {}, labels: Record<string, string> = { team: 'a' }): MCPServer {
   return {
@@ -199,11 +199,6 @@ describe('a bundle', () => {
     });
   });
 
-  it('that does not fit into a ConfigMap is an error', () => {
-    const tools = Object.fromEntries(Array.from({ length: 20_000 }, (_, number) => [`tool_${number}`, [digestOf('a')]]));
-    expect(() => compileBundle(input({ pins: { tools } }))).toThrow(BundleSizeError);
-  });
-
   it('decides as the policy says', () => {
     const readOnly = policy({ selector: {}, defaultAction: 'Allow', access: { maximumClass: 'ReadOnly' } });
     const pins = { tools: { get: [digestOf('a')], drop: [digestOf('a')] } };
@@ -215,6 +210,94 @@ describe('a bundle', () => {
         object: { type: 'tool', name, facts: facts({ readOnly: readOnlyHint }) },
       }).code;
     expect([call('get', true), call('drop', false)]).toEqual(['ALLOWED', 'CLASS']);
+  });
+});
+
+describe('a bundle that does not fit into a ConfigMap', () => {
+  const SYSTEM = { namespace: 'mcp-fleet-system', name: 'platform' };
+  const resources = Array.from({ length: 60 }, (_, number) => `file:///${number}/${'x'.repeat(980)}`);
+  const long = (count: number, name = 'long') =>
+    policy({ rules: Array.from({ length: count }, (_, index) => ({ name: `r${index}`, effect: 'Allow' as const, resources })) }, { name });
+  const platform = (generation = 1) => policy({ namespaces: { matchNames: ['*'] }, defaultAction: 'Allow' }, { ...SYSTEM, generation });
+  const names = (of: ReturnType<typeof compileBundle>) => of.policies.map(({ name, generation }) => `${name}.${generation}`);
+  const decide = (of: ReturnType<typeof compileBundle>) =>
+    compile(of.bundle, { now: () => 0 }).decide({
+      caller: { type: 'anonymous' },
+      method: 'tools/call',
+      object: { type: 'tool', name: 'a', facts: facts() },
+    }).code;
+  const size = ({ files }: ReturnType<typeof compileBundle>) => Object.values(files).join('').length;
+
+  it('keeps the policies that fitted last, and says who must shorten what', () => {
+    const before = compileBundle(input({ policies: [long(2)] }));
+    const after = compileBundle(input({ policies: [long(2), long(25, 'longer')], previous: before.bundle }));
+    expect(after.digest).toBe(before.digest);
+    expect(after.oversized).toMatch(
+      /would have 1\d{6} bytes, and 1000000 fit .* shorten them: agents\/longer \(1\d{6} bytes\), agents\/long \(\d+ bytes\).*; until then what fitted last stays in force$/,
+    );
+    expect(after.warnings.get('agents/longer')).toEqual([`agents/github: ${after.oversized}`]);
+    const next = compileBundle(input({ policies: [long(2), long(25, 'longer')], previous: after.bundle }));
+    expect([next.digest, next.oversized]).toEqual([after.digest, after.oversized]);
+  });
+
+  it('takes settings of the spec all the same', () => {
+    const before = compileBundle(input({ policies: [long(2)] }));
+    const strict = server({ guard: { enabled: true }, policy: { required: true } });
+    const after = compileBundle(input({ server: strict, policies: [long(25)], previous: before.bundle }));
+    expect(after.bundle.policy).toEqual({ ...before.bundle.policy, required: true });
+  });
+
+  it('lets no namespace keep policies of the platform out', () => {
+    const before = compileBundle(input({ policies: [platform(1), long(2)] }));
+    const after = compileBundle(input({ policies: [platform(2), long(25)], previous: before.bundle }));
+    expect(names(after)).toEqual(['long.1', 'platform.2']);
+    const full = compileBundle(input({ policies: [long(16)] }));
+    expect(full.oversized).toBeUndefined();
+    const big = { ...long(3, 'platform'), metadata: { ...SYSTEM, generation: 1 } };
+    const pushed = compileBundle(
+      input({ policies: [{ ...big, spec: { ...big.spec, namespaces: { matchNames: ['*'] } } }, long(16)], previous: full.bundle }),
+    );
+    expect(names(pushed)).toEqual(['long.1', 'platform.1']);
+    expect(pushed.oversized).toMatch(/every call is refused$/);
+    expect(decide(pushed)).toBe('POLICY_ERROR');
+  });
+
+  it('refuses every call where nothing was enforced before', () => {
+    for (const previous of [undefined, compileBundle(input()).bundle]) {
+      const made = compileBundle(input({ policies: [long(25)], previous }));
+      expect(decide(made)).toBe('POLICY_ERROR');
+      expect(made.oversized).toMatch(/every call is refused$/);
+      const next = compileBundle(input({ policies: [long(25)], previous: made.bundle }));
+      expect([next.digest, next.oversized]).toEqual([made.digest, made.oversized]);
+    }
+  });
+
+  it('keeps no pins where they are too many from the first', () => {
+    const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, number) => [`tool_${number}`, [digestOf('a')]]));
+    const made = compileBundle(input({ policies: [policy({})], pins: { tools: many } }));
+    expect(made.bundle.pins).toBeUndefined();
+    expect(made.oversized).toMatch(/pins in ConfigMap github-pins.*; until then no tool counts as pinned$/);
+  });
+
+  it('has no keys where they alone are too many', () => {
+    const keys = { issuers: { corp: { source: 'Discovery', keys: [{ n: 'x'.repeat(1_100_000) }] } } };
+    const made = compileBundle(input({ policies: [policy({})], keys }));
+    expect(size(made)).toBeLessThan(10_000);
+    expect(decide(made)).toBe('POLICY_ERROR');
+  });
+});
+
+describe('the bundle of a server whose spec is refused', () => {
+  it('takes policies, and nothing of the spec', () => {
+    const before = compileBundle(
+      input({ server: server({ guard: { enabled: true }, authentication: { type: 'Guard', apiKeys: { secretName: 'keys' } } }) }),
+    );
+    const refused = server({ policy: { required: true }, expose: { allowedOrigins: ['https://evil.example.com'] } });
+    const after = compileBundle(input({ server: refused, policies: [policy({})], previous: before.bundle, refused: true }));
+    expect(after.bundle).toEqual({
+      ...before.bundle,
+      policy: { ...before.bundle.policy, policies: [expect.objectContaining({ name: 'policy' })] },
+    });
   });
 });
 

@@ -17,10 +17,8 @@ import { policyName } from '../mcp/policy/merge.ts';
 import { tierOf } from '../mcp/policy/selection.ts';
 import { authentication } from './authentication.ts';
 import { policyFormOf, PolicyProblem } from './form.ts';
+import { type Content, MAX_BYTES, oversizeMessage, refusal, substitutes } from './oversize.ts';
 import { type KnownObjects, warnings } from './warnings.ts';
-
-/** What a ConfigMap holds, less some room for its metadata. */
-const MAX_BYTES = 1_000_000;
 
 export interface BundleInput {
   readonly server: MCPServer;
@@ -40,6 +38,8 @@ export interface BundleInput {
   readonly replicas: number;
   /** The bundle that the guards hold: a policy that has become unreadable keeps its form there. */
   readonly previous: Bundle | undefined;
+  /** The spec of the server is refused: what comes of it stays as it is in `previous`, for which the guards were started. */
+  readonly refused?: boolean;
   /** What the server has, for warnings. */
   readonly known: KnownObjects;
   /** Milliseconds since 1970, for warnings alone: time does not change the bundle. */
@@ -59,6 +59,8 @@ export interface CompiledBundle {
   readonly invalid: readonly InvalidSelection[];
   /** By `namespace/name` of the policy. */
   readonly warnings: ReadonlyMap<string, readonly string[]>;
+  /** Why not all that is wanted is in the bundle: it does not fit. With what holds instead, and who must act. */
+  readonly oversized: string | undefined;
 }
 
 export interface InvalidSelection extends PolicyIdentity {
@@ -67,54 +69,83 @@ export interface InvalidSelection extends PolicyIdentity {
   readonly kept: boolean;
 }
 
-/** A bundle that does not fit into a ConfigMap. Only other policies or pins mend it. */
-export class BundleSizeError extends Error {
-  constructor(bytes: number) {
-    super(`the policy bundle has ${bytes} bytes, more than the ${MAX_BYTES} that fit into a ConfigMap: use fewer or shorter patterns`);
-    this.name = 'BundleSizeError';
-  }
-}
-
 /**
  * What the guards of one server enforce: all policies that select it in both tiers, who may call, and the pins. Pure; independent of the order of
- * the policies. Throws `BundleSizeError`.
+ * the policies.
  */
 export function compileBundle(input: BundleInput): CompiledBundle {
-  const { server, ambient, pins, keys, replicas } = input;
-  const { namespace = '', name, uid = '' } = server.metadata;
-  const selected = input.policies
-    .flatMap((policy) => select(policy, input) ?? [])
-    .toSorted((a, b) => compare(policyName(a.policy), policyName(b.policy)));
-  const bundle: Bundle = {
-    version: BUNDLE_VERSION,
-    server: { namespace, name, uid },
-    settings: { hosts: hosts(server, input.clusterDomain), allowedOrigins: server.spec.expose.allowedOrigins ?? [] },
-    authentication: authentication(server.spec.authentication, input.clusterIssuer),
-    policy: { required: server.spec.policy.required, ambient, policies: selected.map(({ policy }) => policy) },
-    ...(pins === undefined ? {} : { pins: sortedPins(pins) }),
-  };
-  const bytes = `${JSON.stringify(bundle)}\n`;
-  const keysBytes = `${JSON.stringify(keys)}\n`;
-  const files = {
-    [BUNDLE_FILES.bundle]: bytes,
-    [BUNDLE_FILES.keys]: keysBytes,
-    [BUNDLE_FILES.replicas]: `${replicas}\n`,
-  };
-  const size = Object.values(files).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  if (size > MAX_BYTES) throw new BundleSizeError(size);
+  const { server, pins } = input;
+  const selected = input.policies.flatMap((policy) => select(policy, input) ?? []).toSorted((a, b) => byName(a.policy, b.policy));
+  const wanted: Content = { policies: selected.map(({ policy }) => policy), pins: pins && sortedPins(pins) };
+  const whole = written(wanted, input);
+  const { bundle, files, oversized } = whole.bytes <= MAX_BYTES ? { ...whole, oversized: undefined } : reduced(wanted, whole.bytes, input);
   return {
     bundle,
     files,
-    digest: bundleDigest(bytes),
-    keysDigest: bundleDigest(keysBytes),
-    policies: selected.map(({ policy }) => identityOf(policy)),
+    digest: bundleDigest(files[BUNDLE_FILES.bundle]),
+    keysDigest: bundleDigest(files[BUNDLE_FILES.keys]),
+    policies: bundle.policy.policies.map(identityOf),
     invalid: selected.flatMap(({ policy, problem }) =>
       problem === undefined ? [] : [{ ...identityOf(policy), problem, kept: isValid(policy) }],
     ),
     warnings: new Map(
-      selected.map(({ policy, problem }) => [policyName(policy), problem === undefined ? policyWarnings(policy, input) : []]),
+      selected.map(({ policy, problem }) => [
+        policyName(policy),
+        [
+          ...(oversized === undefined ? [] : [`${server.metadata.namespace}/${server.metadata.name}: ${oversized}`]),
+          ...(problem === undefined ? policyWarnings(policy, input) : []),
+        ],
+      ]),
     ),
+    oversized,
   };
+}
+
+interface Written {
+  readonly bundle: Bundle;
+  readonly files: Readonly<Record<(typeof BUNDLE_FILES)[keyof typeof BUNDLE_FILES], string>>;
+  readonly bytes: number;
+}
+
+function written({ policies, pins }: Content, input: BundleInput): Written {
+  const { server, ambient, keys, replicas } = input;
+  const { namespace = '', name, uid = '' } = server.metadata;
+  const { settings, authentication, required } = ofSpec(input);
+  const bundle: Bundle = {
+    version: BUNDLE_VERSION,
+    server: { namespace, name, uid },
+    settings,
+    authentication,
+    policy: { required, ambient, policies: policies.toSorted(byName) },
+    ...(pins === undefined ? {} : { pins }),
+  };
+  const files = {
+    [BUNDLE_FILES.bundle]: `${JSON.stringify(bundle)}\n`,
+    [BUNDLE_FILES.keys]: `${JSON.stringify(keys)}\n`,
+    [BUNDLE_FILES.replicas]: `${replicas}\n`,
+  };
+  return { bundle, files, bytes: Object.values(files).reduce((sum, text) => sum + Buffer.byteLength(text), 0) };
+}
+
+function ofSpec({ server, clusterDomain, clusterIssuer, previous, refused }: BundleInput) {
+  const { spec } = server;
+  if (refused === true && previous !== undefined) return { ...previous, required: previous.policy.required };
+  return {
+    settings: { hosts: hosts(server, clusterDomain), allowedOrigins: spec.expose.allowedOrigins ?? [] },
+    authentication: authentication(spec.authentication, clusterIssuer),
+    required: spec.policy.required,
+  };
+}
+
+/** The best substitute that fits; should nothing fit beside the keys of issuers, then none of those either. */
+function reduced(wanted: Content, bytes: number, input: BundleInput): Written & { readonly oversized: string } {
+  const told = `${oversizeMessage(bytes, wanted, input.keys, input.server.metadata.name)}; until then`;
+  for (const content of substitutes(wanted, input.previous)) {
+    const candidate = written(content, input);
+    if (candidate.bytes <= MAX_BYTES) return { ...candidate, oversized: `${told} ${content.consequence}` };
+  }
+  const content = refusal(wanted);
+  return { ...written(content, { ...input, keys: { issuers: {} } }), oversized: `${told} ${content.consequence}` };
 }
 
 interface Selected {
@@ -166,6 +197,8 @@ function sortedPins({ tools }: Pins): Pins {
   const sorted = Object.entries(tools).toSorted(([a], [b]) => compare(a, b));
   return { tools: Object.fromEntries(sorted.map(([name, digests]) => [name, digests.toSorted()])) };
 }
+
+const byName = (a: Policy, b: Policy): number => compare(policyName(a), policyName(b));
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

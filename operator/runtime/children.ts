@@ -84,20 +84,19 @@ export class Children {
    */
   async converge(owner: Owner, stages: readonly (readonly Desired[])[], signal: AbortSignal): Promise<Convergence> {
     let applied = 0;
-    const wanted = new Set<string>();
-    for (const stage of stages) {
-      const outcomes = await Promise.allSettled(
-        stage.map((desired) => {
-          wanted.add(`${desired.kind}/${keyOf(desired.metadata)}`);
-          return this.#ensure(owner, desired, signal);
-        }),
-      );
-      for (const outcome of outcomes) {
-        if (outcome.status === 'rejected') throw outcome.reason;
-        if (outcome.value) applied += 1;
-      }
+    for (const stage of stages) applied += await this.apply(owner, stage, signal);
+    return { applied, pruned: await this.prune(owner, stages.flat(), signal) };
+  }
+
+  /** Applies objects at once and deletes nothing. Resolves with how many were not as asked; rejects with the first error when all have been tried. */
+  async apply(owner: Owner, stage: readonly Desired[], signal: AbortSignal): Promise<number> {
+    const outcomes = await Promise.allSettled(stage.map((desired) => this.#ensure(owner, desired, signal)));
+    let applied = 0;
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      if (outcome.value) applied += 1;
     }
-    return { applied, pruned: await this.#prune(owner, wanted, signal) };
+    return applied;
   }
 
   /** Deletes all children, for finalizers of what the garbage collector cannot reach. Resolves with how many are still there. */
@@ -204,11 +203,13 @@ export class Children {
     kind.store.written(live);
   }
 
-  async #prune(owner: Owner, wanted: ReadonlySet<string>, signal: AbortSignal): Promise<number> {
+  /** Deletes the children of an owner that are not `wanted`. Resolves with how many there were. */
+  async prune(owner: Owner, wanted: readonly Desired[], signal: AbortSignal): Promise<number> {
+    const kept = new Set(wanted.map(({ kind, metadata }) => `${kind}/${keyOf(metadata)}`));
     const unwanted: (readonly [AnyChildKind, KubeObject])[] = [];
     for (const kind of this.#kinds.values()) {
       for (const object of kind.store.by(OWNER_INDEX, owner.uid)) {
-        if (wanted.has(`${kind.resource.kind}/${keyOf(object.metadata)}`)) continue;
+        if (kept.has(`${kind.resource.kind}/${keyOf(object.metadata)}`)) continue;
         if (object.metadata.deletionTimestamp !== undefined || kind.mayPrune?.(object) === false) continue;
         unwanted.push([kind, object]);
       }

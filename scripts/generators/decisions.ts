@@ -14,7 +14,7 @@ const AREAS: Readonly<Record<string, string>> = {
   '04': 'Building, images, tests',
   '05': 'Policies',
   '06': 'Guard',
-  '07': 'Tunnel',
+  '07': 'Operator and guard',
   '08': 'Explaining decisions',
 };
 

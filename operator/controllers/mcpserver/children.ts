@@ -18,7 +18,7 @@ const first = [serviceAccount, policyConfigMap, networkPolicy, clusterRole];
 const second = [deployment, service, autoscaler, disruptionBudget, ingress, httpRoute, podMonitor];
 
 /** All children of a server that its spec asks for, in the two stages in which they are applied. */
-export function children(input: ChildInput): readonly (readonly Desired[])[] {
+export function children(input: ChildInput): readonly [first: readonly Desired[], second: readonly Desired[]] {
   const made = (list: readonly ((input: ChildInput) => Desired | undefined)[]) =>
     list.map((child) => child(input)).filter((child) => child !== undefined);
   return [

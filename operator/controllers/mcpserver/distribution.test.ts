@@ -70,7 +70,7 @@ function world(reports: Record<string, string | Error>) {
 describe('distribution of a bundle', () => {
   it('tells the kubelets of guards that report another digest, and of no others', async () => {
     const { distribution, patched, pass } = world({ 1: 'old', 2: 'new' });
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1'), pod('2')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1'), pod('2')] });
     await pass(0);
     expect(patched).toEqual(['1 uid-1 new keys']);
     expect(distribution.state('a/s')).toMatchObject({ total: 2, current: 1, behind: ['1'], late: false });
@@ -78,7 +78,7 @@ describe('distribution of a bundle', () => {
 
   it('tells them again after 2 and 10 seconds, with another value each time, and then no more', async () => {
     const { distribution, patched, pass } = world({ 1: 'old' });
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1')] });
     await pass(1_900);
     expect(patched).toHaveLength(1);
     await pass(300);
@@ -87,9 +87,20 @@ describe('distribution of a bundle', () => {
     expect(patched).toEqual(['1 uid-1 new keys', '1 uid-1 new keys (2)', '1 uid-1 new keys (3)']);
   });
 
+  it('tells them nothing before the ConfigMap has it, but says that they are behind', async () => {
+    const { distribution, patched, pass } = world({ 1: 'old' });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: false, pods: [pod('1')] });
+    await pass(LATE_MS + 15_000);
+    expect(patched).toEqual([]);
+    expect(distribution.state('a/s')).toMatchObject({ current: 0, late: true });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1')] });
+    await pass(60_000);
+    expect(patched).toEqual(['1 uid-1 new keys', '1 uid-1 new keys (2)', '1 uid-1 new keys (3)']);
+  });
+
   it('writes to no pod whose guard cannot be asked', async () => {
     const { distribution, patched, pass } = world({ 1: new Error('connection refused') });
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1')] });
     await pass(20_000);
     expect(patched).toEqual([]);
     expect(distribution.state('a/s')).toMatchObject({ total: 1, current: 0 });
@@ -97,9 +108,9 @@ describe('distribution of a bundle', () => {
 
   it('tells them of new keys, too, with another value although the policies are the same', async () => {
     const { distribution, keys, patched, pass } = world({ 1: 'new' });
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1')] });
     await pass(0);
-    distribution.track('a/s', { digest: 'new', keysDigest: 'rotated', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'rotated', written: true, pods: [pod('1')] });
     await pass(0);
     expect(patched).toEqual(['1 uid-1 new rotated']);
     expect(distribution.state('a/s')).toMatchObject({ current: 0, behind: ['1'] });
@@ -110,9 +121,9 @@ describe('distribution of a bundle', () => {
 
   it('leaves a server alone whose guards are current', async () => {
     const { distribution, reads, changes, pass } = world({ 1: 'new' });
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1')] });
     await pass(600_000);
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1')] });
     await pass(600_000);
     expect(reads).toEqual(['1']);
     expect(changes).toEqual(['a/s']);
@@ -120,9 +131,9 @@ describe('distribution of a bundle', () => {
 
   it('asks only the pods that are new', async () => {
     const { distribution, reads, pass } = world({ 1: 'new', 2: 'new' });
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1')] });
     await pass(0);
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1'), pod('2')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1'), pod('2')] });
     await pass(0);
     expect(reads).toEqual(['1', '2']);
     expect(distribution.state('a/s')).toMatchObject({ total: 2, current: 2 });
@@ -130,7 +141,7 @@ describe('distribution of a bundle', () => {
 
   it('says so when a guard has been behind for half a minute', async () => {
     const { distribution, reports, changes, pass } = world({ 1: 'old' });
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1')] });
     await pass(LATE_MS - 1_500);
     expect(distribution.state('a/s')?.late).toBe(false);
     await pass(3_000);
@@ -143,9 +154,9 @@ describe('distribution of a bundle', () => {
 
   it('knows nothing of guards that it has not asked about the newest bundle', async () => {
     const { distribution, pass } = world({ 1: 'old' });
-    distribution.track('a/s', { digest: 'old', keysDigest: 'keys', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'old', keysDigest: 'keys', written: true, pods: [pod('1')] });
     await pass(0);
-    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', pods: [pod('1')] });
+    distribution.track('a/s', { digest: 'new', keysDigest: 'keys', written: true, pods: [pod('1')] });
     expect(distribution.state('a/s')).toBeUndefined();
   });
 });

@@ -11,6 +11,8 @@ export interface Distributed {
   readonly digest: string;
   /** Digest of the issuers' keys beside the bundle. */
   readonly keysDigest: string;
+  /** Whether the ConfigMap has it: until then guards are behind, but no kubelet can do anything about it. */
+  readonly written: boolean;
   readonly pods: readonly GuardPod[];
 }
 
@@ -39,7 +41,7 @@ export interface DistributionOptions {
   readonly concurrency?: number;
 }
 
-/** When the kubelets of pods that are behind are told to look, milliseconds after the change. A patch can get lost between two syncs. */
+/** When the kubelets of pods that are behind are told to look, milliseconds after the ConfigMap changed. A patch can get lost between two syncs. */
 const NUDGES = [0, 2_000, 10_000];
 /** How long a guard may be behind before it is worth a condition: the kubelet's own period is a minute, but nobody should wait for it. */
 export const LATE_MS = 30_000;
@@ -47,6 +49,8 @@ export const LATE_MS = 30_000;
 interface Entry {
   wanted: Distributed;
   since: number;
+  /** When the ConfigMap was first seen to have it. */
+  written: number | undefined;
   nudges: number;
   /** Guards that have reported the digest, by uid of the pod. They are not asked again: a guard never goes back. */
   readonly current: Set<string>;
@@ -83,13 +87,20 @@ export class Distribution {
   track(key: Key, wanted: Distributed): void {
     const known = this.#entries.get(key);
     const sameDigest = known?.wanted.digest === wanted.digest && known.wanted.keysDigest === wanted.keysDigest;
-    if (sameDigest && samePods(known.wanted.pods, wanted.pods)) return;
+    if (sameDigest && samePods(known.wanted.pods, wanted.pods)) {
+      if (known.written !== undefined || !wanted.written) return;
+      known.written = this.#now();
+      known.cancelTimer?.();
+      if (known.running === undefined && known.current.size < wanted.pods.length) this.#ask(key);
+      return;
+    }
     known?.cancelTimer?.();
     known?.running?.abort(new Error('the bundle or the pods changed'));
     const uids = new Set(wanted.pods.map(({ uid }) => uid));
     const entry: Entry = {
       wanted,
       since: this.#now(),
+      written: wanted.written ? this.#now() : undefined,
       nudges: 0,
       current: new Set(sameDigest ? [...known.current].filter((uid) => uids.has(uid)) : []),
       state: undefined,
@@ -136,7 +147,7 @@ export class Distribution {
     this.#running += 1;
     try {
       const { behind, refused } = await this.#read(entry, signal);
-      const elapsed = this.#now() - entry.since;
+      const elapsed = this.#now() - (entry.written ?? Infinity);
       if (behind.length > 0 && elapsed >= (NUDGES[entry.nudges] ?? Infinity)) {
         entry.nudges += 1;
         await Promise.all(behind.map((pod) => this.#nudge(pod, entry, signal)));

@@ -10,18 +10,20 @@ import { server } from './builders.ts';
 import { issuerWorld } from '../issuer/testing/world.ts';
 import { Enforcement } from './enforcement.ts';
 import { ServerKeys } from './issuerkeys.ts';
-import { watchStores } from './stores.ts';
+import { type Stores, watchStores } from './stores.ts';
 
 const guarded = server({ guard: { enabled: true } }) as MCPServer & KubeObject;
 const inventory = listedInventory(toolInventory([{ name: 'read', inputSchema: {}, annotations: { readOnlyHint: true } }]));
 
-function enforcing(create: () => Promise<KubeObject>) {
-  const stores = watchStores(
+const emptyStores = (): Stores =>
+  watchStores(
     { watch: (resource: Resource) => new ObjectStore(resource.plural) },
     { secretRotation: false, clusterRoles: [], referenceKeys: () => [] },
   );
+
+const enforcementOf = (stores: Stores, create: () => Promise<KubeObject>) => {
   const client = { create } as unknown as Client;
-  const enforcement = new Enforcement({
+  return new Enforcement({
     client,
     stores,
     serverKeys: new ServerKeys(client, issuerWorld({}).issuers, stores.existing.ConfigMap),
@@ -29,7 +31,17 @@ function enforcing(create: () => Promise<KubeObject>) {
     inventory: () => inventory,
     now: () => new Date('2026-01-01T00:00:00Z'),
   });
-  return () => enforcement.of(guarded, keyOf(guarded.metadata), new AbortController().signal);
+};
+
+const signal = new AbortController().signal;
+
+function enforcing(create: () => Promise<KubeObject>) {
+  const enforcement = enforcementOf(emptyStores(), create);
+  return async () => {
+    const enforced = await enforcement.of(guarded, keyOf(guarded.metadata), true, signal);
+    if (enforced === undefined) throw new Error('an accepted server has something to enforce');
+    return enforced;
+  };
 }
 
 const refusing = (code: KubeErrorCode, message: string) => enforcing(() => Promise.reject(new KubeError(code, message)));
@@ -61,4 +73,69 @@ describe('the first pins', () => {
 
   it('end the reconciliation that is aborted', () =>
     expect(enforcing(() => Promise.reject(new DOMException('stop', 'AbortError')))()).rejects.toThrow('stop'));
+});
+
+describe('a server whose spec is refused', () => {
+  const key = keyOf(guarded.metadata);
+  const taken = () => Promise.reject(new KubeError('AlreadyExists', 'is there'));
+  const headers = { remote: { url: 'https://mcp.example.com/mcp', headers: [{ name: 'X-Tenant', value: 'a' }] } };
+  const accepted = server({ guard: { enabled: true }, ...headers }) as MCPServer & KubeObject;
+  const refused = server({ guard: { enabled: true }, policy: { required: true } }) as MCPServer & KubeObject;
+
+  /** Stores of a process in which the ConfigMap of `accepted` is what an earlier process applied. */
+  async function restarted({ edited = false } = {}) {
+    const stores = emptyStores();
+    const made = await enforcementOf(stores, taken).of(accepted, key, true, signal);
+    if (made === undefined) throw new Error('nothing was made');
+    const bytes = made.compiled.files['bundle.json'] ?? '';
+    stores.configMaps.written({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: {
+        name: 'github-policy',
+        namespace: 'agents',
+        uid: 'c1',
+        resourceVersion: '7',
+        ownerReferences: [{ apiVersion: '', kind: '', name: '', uid: 'u1' }],
+      },
+      data: {
+        ...made.compiled.files,
+        ...made.headers,
+        ...(edited && { 'bundle.json': bytes.replace('"required":false', '"required":true') }),
+      },
+    });
+    const status = { policyDigest: made.compiled.digest } as MCPServer['status'];
+    return { made, enforcement: enforcementOf(stores, taken), refused: { ...refused, ...(status !== undefined && { status }) } };
+  }
+
+  it('keeps what its guards were started for', async () => {
+    const enforcement = enforcementOf(emptyStores(), taken);
+    const before = await enforcement.of(accepted, key, true, signal);
+    expect(await enforcement.of(refused, key, false, signal)).toMatchObject({
+      guarded: true,
+      headers: { 'header-remote-0': 'a' },
+      compiled: { digest: before?.compiled.digest },
+    });
+  });
+
+  it('keeps it across a restart of the operator', async () => {
+    const { made, enforcement, refused: after } = await restarted();
+    expect(await enforcement.of(after, key, false, signal)).toMatchObject({
+      guarded: true,
+      headers: { 'header-remote-0': 'a' },
+      compiled: { digest: made.compiled.digest },
+    });
+  });
+
+  it('takes over nothing that somebody wrote into the ConfigMap meanwhile', async () => {
+    const { enforcement, refused: after } = await restarted({ edited: true });
+    expect(await enforcement.of(after, key, false, signal)).toBeUndefined();
+  });
+
+  it('has nothing to enforce where no guard was ever started', async () => {
+    expect(await enforcementOf(emptyStores(), taken).of(refused, key, false, signal)).toBeUndefined();
+    const enforcement = enforcementOf(emptyStores(), taken);
+    await enforcement.of(server({}), key, true, signal);
+    expect(await enforcement.of(refused, key, false, signal)).toBeUndefined();
+  });
 });

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { Annotation, guardNames } from '../../../api/group.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
-import type { Ambient, Bundle, Pins } from '../../../mcp/policy/bundle.ts';
+import type { Ambient, Bundle, IssuerKeys, Pins } from '../../../mcp/policy/bundle.ts';
 import { BUNDLE_FILES } from '../../../mcp/policy/bundle.ts';
-import { BundleError, parseBundle, parseKeys } from '../../../mcp/policy/bundlecheck.ts';
+import { BundleError, bundleDigest, parseBundle, parseKeys } from '../../../mcp/policy/bundlecheck.ts';
 import { FIRST_PINS_KEY, PinFileError, readPins, writePins } from '../../../mcp/policy/pinfile.ts';
 import type { ListedInventory } from '../../../mcp/tool-list.ts';
 import type { Client } from '../../kube/client.ts';
@@ -12,7 +12,8 @@ import { type Key, keyOf, type KubeObject } from '../../kube/object.ts';
 import { ConfigMaps, Secrets } from '../../kube/resources.ts';
 import type { ConfigMap, Secret } from '../../kube/wire.ts';
 import { ownerFrom } from '../../runtime/ownership.ts';
-import { BundleSizeError, compileBundle, type CompiledBundle } from '../../../compiler/bundle.ts';
+import { compileBundle, type CompiledBundle } from '../../../compiler/bundle.ts';
+import { headerData, headersIn } from './guard.ts';
 import { hasGuard } from './input.ts';
 import type { HeldKeys, ServerKeys } from './issuerkeys.ts';
 import { labels } from './names.ts';
@@ -32,6 +33,10 @@ export interface Enforced {
   readonly keysMissing: string | undefined;
   /** Keys that may be out of date: whose, and why. */
   readonly keysStale: string | undefined;
+  /** Those in `keys.json`. */
+  readonly keys: IssuerKeys;
+  /** Headers whose values stand in the spec, by key of the ConfigMap. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface EnforcementSettings {
@@ -48,6 +53,12 @@ export interface EnforcementOptions {
   /** The last complete inventory, if this process has one. */
   readonly inventory: (key: Key) => ListedInventory | undefined;
   readonly now: () => Date;
+}
+
+interface Held {
+  readonly bundle: Bundle;
+  readonly keys: IssuerKeys;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 interface PinState {
@@ -72,21 +83,29 @@ export class Enforcement {
   /** By uid of the server: when its keys were last asked for. */
   readonly #keysAsked = new Map<string, number>();
   readonly #previous = new WeakMap<ConfigMap, { readonly bundle: Bundle | undefined }>();
+  /** What was last worked out for a server, whether or not it is applied yet. */
+  readonly #last = new Map<Key, Enforced>();
 
   constructor(options: EnforcementOptions) {
     this.#options = options;
   }
 
-  /** The policies and pins of a server, compiled. Throws `BundleSizeError`. */
-  async of(server: MCPServer & KubeObject, key: Key, signal: AbortSignal): Promise<Enforced> {
+  /**
+   * The policies and pins of a server, compiled. `accepted` false: its spec is refused. Guards that run go on taking policies, pins and keys then, while
+   * what comes of the spec stays as they were started for; `undefined` where there are none, or nobody knows any more what that was.
+   */
+  async of(server: MCPServer & KubeObject, key: Key, accepted: boolean, signal: AbortSignal): Promise<Enforced | undefined> {
     const { stores, serverKeys, settings, inventory, now } = this.#options;
-    const guarded = hasGuard(server);
     const live = this.#live(server);
+    const held = this.#held(server, key, live);
+    const guarded = accepted ? hasGuard(server) : held !== undefined;
+    if (!accepted && !guarded && hasGuard(server)) return undefined;
     const state: PinState = guarded
       ? await this.#pinState(server, key, live, signal)
       : { pins: undefined, pinned: false, missing: undefined };
-    const previous = live === undefined ? undefined : this.#bundleOf(live);
-    const { clusterIssuer, keys, missing, stale } = await serverKeys.of(server, key, heldKeys(live, previous), signal);
+    const before = heldKeys(held);
+    const { clusterIssuer, keys: wanted, missing, stale } = await serverKeys.of(server, key, before, signal);
+    const keys = accepted ? wanted : refreshed(before.keys, wanted);
     const tools = inventory(key)?.tools ?? this.#listed(server);
     const compiled = compileBundle({
       server,
@@ -98,11 +117,23 @@ export class Enforcement {
       pins: state.pins,
       keys,
       replicas: Math.max(1, stores.deployments.get(key)?.spec?.replicas ?? server.spec.replicas),
-      previous,
+      previous: held?.bundle,
+      refused: !accepted,
       known: tools === undefined ? {} : { tools },
       now: now().getTime(),
     });
-    return { guarded, compiled, pinned: state.pinned, pinsMissing: state.missing, keysMissing: missing, keysStale: stale };
+    const enforced: Enforced = {
+      guarded,
+      compiled,
+      pinned: state.pinned,
+      pinsMissing: state.missing,
+      keysMissing: missing,
+      keysStale: stale,
+      keys,
+      headers: accepted ? headerData(server.spec) : (held?.headers ?? {}),
+    };
+    this.#last.set(key, enforced);
+    return enforced;
   }
 
   /**
@@ -134,6 +165,7 @@ export class Enforcement {
   forget(key: Key): void {
     this.#pins.delete(key);
     this.#options.serverKeys.forget(key);
+    this.#last.delete(key);
   }
 
   #isMissed(key: Key, secret: string): boolean {
@@ -147,6 +179,21 @@ export class Enforcement {
   #live({ metadata: { namespace = '', name, uid } }: MCPServer): ConfigMap | undefined {
     const found = this.#options.stores.configMaps.get(keyOf({ namespace, name: guardNames(name).policy }));
     return found?.metadata.ownerReferences?.some((owner) => owner.uid === uid) === true ? found : undefined;
+  }
+
+  /**
+   * The bundle that the guards of a server hold, by what this process worked out or an earlier one applied. A ConfigMap that somebody edited since is not
+   * believed: status has the digest of what was applied.
+   */
+  #held(server: MCPServer, key: Key, live: ConfigMap | undefined): Held | undefined {
+    const last = this.#last.get(key);
+    if (last !== undefined && last.compiled.bundle.server.uid === server.metadata.uid)
+      return last.guarded ? { bundle: last.compiled.bundle, keys: last.keys, headers: last.headers } : undefined;
+    const bytes = live?.data?.[BUNDLE_FILES.bundle];
+    if (live === undefined || bytes === undefined || bundleDigest(bytes) !== server.status?.policyDigest) return undefined;
+    const bundle = this.#bundleOf(live);
+    if (bundle === undefined) return undefined;
+    return { bundle, keys: readable(parseKeys, live.data?.[BUNDLE_FILES.keys]) ?? NO_KEYS, headers: headersIn(live.data) };
   }
 
   /** What an earlier process has seen. */
@@ -227,9 +274,21 @@ export class Enforcement {
 /** Each writer of pins has its own, so that what Git or an approval wrote stays theirs. */
 const PINS_FIELD_MANAGER = 'mcp-fleet-operator-pins';
 
-const heldKeys = (live: ConfigMap | undefined, bundle: Bundle | undefined): HeldKeys => ({
-  clusterIssuer: bundle?.authentication.serviceAccounts?.issuer,
-  keys: readable(parseKeys, live?.data?.[BUNDLE_FILES.keys]) ?? { issuers: {} },
+const NO_KEYS: IssuerKeys = { issuers: {} };
+
+const heldKeys = (held: Held | undefined): HeldKeys => ({
+  clusterIssuer: held?.bundle.authentication.serviceAccounts?.issuer,
+  keys: held?.keys ?? NO_KEYS,
+});
+
+/** Keys of the issuers that the guards know, newer where the refused spec still takes them from the same place. */
+const refreshed = (held: IssuerKeys, wanted: IssuerKeys): IssuerKeys => ({
+  issuers: Object.fromEntries(
+    Object.entries(held.issuers).map(([issuer, set]) => {
+      const newer = wanted.issuers[issuer];
+      return [issuer, newer !== undefined && newer.source === set.source ? newer : set];
+    }),
+  ),
 });
 
 function readable<T>(parse: (bytes: string) => T, bytes: string | undefined): T | undefined {
@@ -241,5 +300,3 @@ function readable<T>(parse: (bytes: string) => T, bytes: string | undefined): T 
     throw error;
   }
 }
-
-export { BundleSizeError };

@@ -174,6 +174,86 @@ describe('a server with a guard', () => {
   });
 });
 
+describe('a server whose spec is refused', () => {
+  const namespace = 'refused';
+  const name = 'echo';
+  const config = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'config', namespace }, data: { level: 'a' } };
+  const spec = (level: string) => ({
+    ...guarded,
+    env: [{ name: 'LEVEL', valueFrom: { configMapKeyRef: { name: level, key: 'level' } } }],
+  });
+  const inForce = async () => (await bundleOf(namespace, name)).policy;
+  beforeAll(async () => {
+    await world.namespace(namespace);
+    await world.apply(JSON.stringify(config));
+    await world.server(namespace, name, spec('config'));
+    await world.ready(namespace, name);
+    await world.server(namespace, name, { ...spec('missing'), policy: { required: true } });
+    await until(async () => expect(await world.condition(namespace, name, 'Accepted')).toMatchObject({ reason: 'ReferenceNotFound' }));
+  });
+
+  it('has policies applied by the guards that run, and nothing else', async () => {
+    const before = await world.get(Deployments, { namespace, name });
+    await policy(namespace, 'read', readOnly);
+    await until(async () => {
+      expect(await world.condition(namespace, name, 'PolicyApplied')).toMatchObject({ status: 'True', reason: 'Applied' });
+      expect(await policyCondition(namespace, 'read', 'Ready')).toMatchObject({ status: 'True' });
+    });
+    expect(await inForce()).toMatchObject({ required: false, policies: [{ name: 'read', generation: 1 }] });
+    expect((await world.get(Deployments, { namespace, name })).metadata.generation).toBe(before.metadata.generation);
+  });
+
+  it('has its bundle restored, also by an operator that knew it never accepted', async () => {
+    await operator.stop();
+    operator = await world.operator();
+    await policy(namespace, 'read', { ...readOnly, access: { maximumClass: 'NonDestructive' } });
+    await until(async () => expect(await inForce()).toMatchObject({ required: false, policies: [{ name: 'read', generation: 2 }] }));
+    await world.client.delete(ConfigMaps, { namespace, name: `${name}-policy` });
+    await until(async () => expect(await inForce()).toMatchObject({ required: false, policies: [{ name: 'read', generation: 2 }] }));
+    expect(kstatusViolations(await world.get(MCPServers, { namespace, name }))).toEqual([]);
+  });
+
+  it('takes the rest of its spec when it is accepted again', async () => {
+    await world.server(namespace, name, { ...spec('config'), policy: { required: true } });
+    await world.ready(namespace, name);
+    expect(await inForce()).toMatchObject({ required: true });
+  });
+});
+
+describe('policies that do not fit into a bundle', () => {
+  it('leave what fitted last in force, and everybody is told', async () => {
+    const namespace = await world.namespace('large');
+    await world.server(namespace, 'echo', guarded);
+    await policy(namespace, 'read', readOnly);
+    await until(async () => {
+      await world.runPods(namespace);
+      expect(await world.condition(namespace, 'echo', 'PolicyApplied')).toMatchObject({ reason: 'Applied' });
+    });
+    const rules = Array.from({ length: 5 }, (_, rule) => ({
+      name: `r${rule}`,
+      effect: 'Allow' as const,
+      resources: Array.from({ length: 60 }, (__, index) => `file:///${index}/${'x'.repeat(980)}`),
+    }));
+    for (const name of ['l1', 'l2', 'l3', 'l4']) await policy(namespace, name, { ...readOnly, rules });
+    await until(async () => {
+      const condition = await world.condition(namespace, 'echo', 'PolicyApplied');
+      expect(condition).toMatchObject({ status: 'False', reason: 'BundleTooLarge' });
+      expect(condition?.message).toMatch(/shorten them: large\/l1 .* until then what fitted last stays in force/);
+      const { status } = await world.get(MCPToolPolicies, { namespace, name: 'l4' });
+      expect(status?.warnings?.join()).toMatch(/^large\/echo: The policy bundle would have/);
+    });
+    expect((await bundleOf(namespace, 'echo')).policy.policies.map((entry) => entry.name)).toContain('read');
+    // The spec goes its way all the same.
+    await world.server(namespace, 'echo', { ...guarded, replicas: 2 });
+    await until(async () => expect((await world.get(Deployments, { namespace, name: 'echo' })).spec?.replicas).toBe(2));
+    await world.client.delete(MCPToolPolicies, { namespace, name: 'l4' });
+    await until(async () => {
+      await world.runPods(namespace);
+      expect(await world.condition(namespace, 'echo', 'PolicyApplied')).toMatchObject({ status: 'True', reason: 'Applied' });
+    });
+  });
+});
+
 describe('policies', () => {
   it('of the operator’s namespace reach the namespaces that they name', async () => {
     const namespace = await world.namespace('team-a');

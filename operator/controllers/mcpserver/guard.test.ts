@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { MCPServerSpecInput } from '../../../api/mcpserver.ts';
 import type { Container, PodSpec } from '../../kube/wire.ts';
-import { input } from './builders.ts';
+import { input, server } from './builders.ts';
 import { deployment } from './deployment.ts';
+import { headerData } from './guard.ts';
 import { networkPolicy } from './networkpolicy.ts';
 import { podTemplate } from './podspec.ts';
 import { policyConfigMap } from './policyconfigmap.ts';
@@ -89,7 +90,8 @@ describe('the pod of a server that runs elsewhere', () => {
   });
 
   it('finds the literal headers beside its bundle', () => {
-    const made = policyConfigMap(input({ guard, remote }, { bundle: { files: { 'bundle.json': '{}' }, pinned: false } }));
+    const headers = headerData(server({ guard, remote }).spec);
+    const made = policyConfigMap(input({ guard, remote }, { bundle: { files: { 'bundle.json': '{}' }, headers, pinned: false } }));
     expect(made?.data).toEqual({ 'bundle.json': '{}', 'header-remote-0': 'a' });
   });
 

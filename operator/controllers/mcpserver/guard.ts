@@ -151,7 +151,8 @@ function headerFiles(headers: Headers, use: HeaderUse, policy: string): Omit<Vol
 }
 
 type HeaderUse = 'remote' | 'verification';
-const headerKey = (use: HeaderUse, index: number): string => `header-${use}-${index}`;
+const HEADER_PREFIX = 'header-';
+const headerKey = (use: HeaderUse, index: number): string => `${HEADER_PREFIX}${use}-${index}`;
 
 /** Data of the policy's ConfigMap beside the bundle: headers whose values stand in the spec. */
 export function headerData({ remote, verification }: MCPServerSpec): Readonly<Record<string, string>> {
@@ -159,6 +160,10 @@ export function headerData({ remote, verification }: MCPServerSpec): Readonly<Re
     headers.flatMap(({ value }, index) => (value === undefined ? [] : [[headerKey(use, index), value] as const]));
   return Object.fromEntries([...entries('remote', remote?.headers), ...entries('verification', verification.headers)]);
 }
+
+/** The same, as a ConfigMap has it. */
+export const headersIn = (data: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(data).filter(([key]) => key.startsWith(HEADER_PREFIX)));
 
 interface Rhythm {
   readonly periodSeconds: number;

@@ -28,6 +28,8 @@ export interface APIServerAddresses {
 /** The content of ConfigMap `<name>-policy`. */
 export interface GuardBundle {
   readonly files: Readonly<Record<string, string>>;
+  /** Headers whose values stand in the spec, by key. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Whether the tools of the server were pinned before. */
   readonly pinned: boolean;
 }

@@ -1,3 +1,4 @@
+import { guardNames } from '../../../api/group.ts';
 import { ConditionType, PolicyAppliedReason } from '../../../api/conditions.ts';
 import type { MCPServer, MCPServerStatus } from '../../../api/mcpserver.ts';
 import type { Ambient } from '../../../mcp/policy/bundle.ts';
@@ -15,12 +16,18 @@ export interface PolicyState {
   readonly guards: MCPServerStatus['guards'];
 }
 
+/**
+ * Why it is not known what should be enforced: it could not be worked out now, so what was said holds; no guard runs; or the spec is refused and nobody
+ * knows any more what the guards that run were started for.
+ */
+export type Unenforced = 'Unknown' | 'NothingRuns' | 'Lost';
+
 /** Most policies that a status names. */
 const MAX_POLICIES = 64;
 
 /** `distribution`: what is known of the guards; `undefined` before they were asked. Pure. */
-export function policyState(server: MCPServer, enforced: Enforced | undefined, distribution: DistributionState | undefined): PolicyState {
-  if (enforced === undefined) return unknown(server);
+export function policyState(server: MCPServer, enforced: Enforced | Unenforced, distribution: DistributionState | undefined): PolicyState {
+  if (typeof enforced === 'string') return unenforced(server, enforced);
   const { compiled, guarded } = enforced;
   const policies = compiled.policies.map(({ namespace, name, generation }) => ({ name, namespace, generation }));
   const listed = policies.length === 0 ? undefined : policies.slice(0, MAX_POLICIES);
@@ -45,15 +52,20 @@ export function policyState(server: MCPServer, enforced: Enforced | undefined, d
 
 const type = ConditionType.PolicyApplied;
 
-/** Nothing is known, as nothing was worked out: the spec is refused. */
-function unknown({ status }: MCPServer): PolicyState {
+function unenforced({ status, metadata }: MCPServer, why: Unenforced): PolicyState {
+  const nothing = { condition: waiting, behind: undefined, policies: undefined, policyDigest: undefined, guards: undefined };
+  if (why === 'NothingRuns') return nothing;
   const before = conditionOf(status?.conditions as readonly Condition[] | undefined, type);
+  const said = { ...nothing, policies: status?.policies, policyDigest: status?.policyDigest, guards: status?.guards };
+  if (why === 'Unknown') return { ...said, condition: before === undefined ? waiting : { ...before } };
   return {
-    condition: before === undefined ? waiting : { ...before },
-    behind: undefined,
-    policies: status?.policies,
-    policyDigest: status?.policyDigest,
-    guards: status?.guards,
+    ...said,
+    condition: {
+      type,
+      status: 'False',
+      reason: PolicyAppliedReason.NotEnforced,
+      message: `The guards keep the policies that they hold: ConfigMap ${guardNames(metadata.name).policy} is not as it was applied, and cannot be made again until the spec is accepted`,
+    },
   };
 }
 
@@ -107,6 +119,7 @@ function firstProblem(
     const consequence = invalid.kept ? 'its last readable form stays in force' : 'every call is refused';
     return problem('InvalidPolicy', `${invalid.namespace}/${invalid.name}: ${invalid.problem}; ${consequence}`);
   }
+  if (compiled.oversized !== undefined) return problem('BundleTooLarge', compiled.oversized);
   if (late !== undefined) {
     const pods = late.behind.slice(0, 3).join(', ') + (late.behind.length > 3 ? ` and ${late.behind.length - 3} more` : '');
     const why = late.refused === undefined ? '' : `. Refused: ${late.refused}`;

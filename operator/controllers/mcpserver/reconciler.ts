@@ -1,6 +1,7 @@
-import { FIELD_MANAGER, FINALIZER, Annotation, REPLICAS_FIELD_MANAGER } from '../../../api/group.ts';
+import { FIELD_MANAGER, FINALIZER, Annotation, guardNames, REPLICAS_FIELD_MANAGER } from '../../../api/group.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
 import { inventoryDigest } from '../../../mcp/digest.ts';
+import { BUNDLE_FILES } from '../../../mcp/policy/bundle.ts';
 import type { Client } from '../../kube/client.ts';
 import { type Key, keyOf, type KubeObject, parseKey } from '../../kube/object.ts';
 import type { Children } from '../../runtime/children.ts';
@@ -17,13 +18,14 @@ import { availability, isRolledOut } from './availability.ts';
 import { children } from './children.ts';
 import type { ConfigContents } from './configcontents.ts';
 import type { Distribution } from './distribution.ts';
-import { BundleSizeError, type Enforced, type Enforcement } from './enforcement.ts';
+import type { Enforced, Enforcement } from './enforcement.ts';
 import { guardPods } from './guardreports.ts';
-import { policyState } from './policystate.ts';
+import { policyConfigMap } from './policyconfigmap.ts';
+import { policyState, type Unenforced } from './policystate.ts';
 import type { Standings } from './standing.ts';
 import { wantedReplicas } from './deployment.ts';
 import { address, exposure } from './exposure.ts';
-import { type ChildInput, type ChildSettings, hasGuard } from './input.ts';
+import { type ChildInput, type ChildSettings, type GuardBundle, hasGuard } from './input.ts';
 import { type Note, notes } from './notes.ts';
 import type { Reference } from './references.ts';
 import { awaited, ownFailure, refusal } from './refusal.ts';
@@ -65,13 +67,12 @@ interface Gathered {
   readonly server: MCPServer & KubeObject;
   readonly key: Key;
   readonly references: readonly Reference[];
-  /** What its guards should enforce, or why that cannot be brought into the form of a bundle. */
-  readonly enforced: Enforced | BundleSizeError;
 }
 
 /** What came of an attempt to bring the children about. */
 interface Attempt {
   readonly violation: Violation | undefined;
+  readonly enforced: Enforced | Unenforced;
   /** Rethrown after the report. */
   readonly error: unknown;
   /** What status says of an error that is not the user's. */
@@ -100,34 +101,56 @@ export class MCPServerReconciler implements Reconciler {
     }
     if (server.metadata.deletionTimestamp !== undefined) return this.#release(server, key, context.signal);
 
-    const gathered = {
-      server,
-      key,
-      references: this.#options.referencesOf(server),
-      enforced: await this.#enforced(server, key, context.signal),
-    };
-    const violation = this.#violation(gathered);
-    const attempt =
-      violation === undefined ? await this.#converge(gathered, context.signal) : await this.#refuse(gathered, violation, context.signal);
+    const gathered = { server, key, references: this.#options.referencesOf(server) };
+    const attempt = await this.#attempt(gathered, context.signal);
     this.#verify(gathered, attempt);
     await this.#report(gathered, attempt, context.signal);
     if (attempt.error !== undefined) throw attempt.error;
     return attempt.after === undefined ? undefined : { after: attempt.after };
   }
 
-  async #enforced(server: MCPServer & KubeObject, key: Key, signal: AbortSignal): Promise<Enforced | BundleSizeError> {
+  /** Brings about what is accepted. Throws what passes by itself. */
+  async #attempt(gathered: Gathered, signal: AbortSignal): Promise<Attempt> {
+    const { server, key } = gathered;
+    const violation = this.#violation(gathered);
+    let enforced: Enforced | Unenforced = 'Unknown';
     try {
-      return await this.#options.enforcement.of(server, key, signal);
+      enforced = await this.#enforced(gathered, violation, signal);
+      const after =
+        violation === undefined
+          ? await this.#converge(gathered, enforced, signal)
+          : await this.#refuse(server, violation, enforced, signal);
+      this.#failures.delete(key);
+      return { violation, enforced, error: undefined, retrying: undefined, after };
     } catch (error) {
-      if (error instanceof BundleSizeError) return error;
-      throw error;
+      const refused = violation === undefined ? refusal(error) : undefined;
+      if (refused !== undefined)
+        return {
+          violation: refused,
+          enforced,
+          error: error instanceof WaitingError ? error : undefined,
+          retrying: undefined,
+          after: REFUSED_RETRY,
+        };
+      const times = (this.#failures.get(key) ?? 0) + 1;
+      this.#failures.set(key, times);
+      const retrying = ownFailure(error, times);
+      if (retrying === undefined && violation === undefined) throw awaited(error);
+      return { violation, enforced, error: awaited(error), retrying, after: undefined };
+    } finally {
+      this.#distribute(gathered, enforced);
     }
   }
 
-  #violation({ server, references, key, enforced }: Gathered): Violation | undefined {
+  async #enforced({ server, key }: Gathered, violation: Violation | undefined, signal: AbortSignal): Promise<Enforced | Unenforced> {
+    const { enforcement, stores } = this.#options;
+    if (violation?.reason === 'GuardRequired') return 'NothingRuns';
+    return (await enforcement.of(server, key, violation === undefined, signal)) ?? (stores.deployments.has(key) ? 'Lost' : 'NothingRuns');
+  }
+
+  #violation({ server, references, key }: Gathered): Violation | undefined {
     const { stores, settings } = this.#options;
     const { namespace = '' } = parseKey(key);
-    if (enforced instanceof BundleSizeError) return { reason: 'InvalidSpec', message: enforced.message };
     return firstViolation({
       server,
       references,
@@ -138,42 +161,44 @@ export class MCPServerReconciler implements Reconciler {
     });
   }
 
-  /** Without a guard nothing may serve what was meant to have one. In all other cases what runs goes on running as it last made sense. */
-  async #refuse({ server }: Gathered, violation: Violation, signal: AbortSignal): Promise<Attempt> {
-    this.#options.standings.set(keyOf(server.metadata), { guarded: hasGuard(server), compiled: undefined });
-    if (violation.reason === 'GuardRequired') await this.#options.children.converge(ownerFrom(server), [], signal);
-    return { violation, error: undefined, retrying: undefined, after: undefined };
+  /**
+   * Without a guard nothing may serve what was meant to have one. In all other cases what runs goes on running as it last made sense, and its guards go on
+   * taking policies.
+   */
+  async #refuse(
+    server: MCPServer & KubeObject,
+    violation: Violation,
+    enforced: Enforced | Unenforced,
+    signal: AbortSignal,
+  ): Promise<undefined> {
+    const { children: owned, enforcement } = this.#options;
+    if (violation.reason === 'GuardRequired') {
+      enforcement.forget(keyOf(server.metadata));
+      await owned.converge(ownerFrom(server), [], signal);
+      return;
+    }
+    const policy = policyConfigMap({ server, bundle: bundleOf(enforced) });
+    if (policy === undefined) return;
+    await allOf([enforcement.ensureKeys(server, keyOf(server.metadata), signal), owned.apply(ownerFrom(server), [policy], signal)]);
   }
 
-  async #converge(gathered: Gathered, signal: AbortSignal): Promise<Attempt> {
+  /** Resolves with the milliseconds until there is more to do. */
+  async #converge(gathered: Gathered, enforced: Enforced | Unenforced, signal: AbortSignal): Promise<number | undefined> {
     const { stores, client, children: owned, verifier, enforcement } = this.#options;
     const { server, key } = gathered;
-    const enforced = gathered.enforced instanceof BundleSizeError ? undefined : gathered.enforced;
     const decision = await this.#digest(gathered, signal);
     const inventory = verifier.result(key)?.inventory;
     // Read only where there is something new to compare it with.
     const before = inventory === undefined || inventory.digest === server.status?.tools?.digest ? undefined : this.#listed(server, key);
-    const stages = [
-      ...children(this.#input(server, decision.digest, enforced)),
-      ...(inventory === undefined ? [] : [toolLists(server, inventory)]),
-    ];
-    try {
-      if (reachesBeyondNamespace(server))
-        await addFinalizer(server, FINALIZER, { client, resource: MCPServers, store: stores.servers, signal });
-      if (hasGuard(server)) await enforcement.ensureKeys(server, key, signal);
-      await owned.converge(ownerFrom(server), stages, signal);
-      this.#distribute(gathered, enforced);
-    } catch (error) {
-      const violation = refusal(error);
-      if (violation !== undefined)
-        return { violation, error: error instanceof WaitingError ? error : undefined, retrying: undefined, after: REFUSED_RETRY };
-      const times = (this.#failures.get(key) ?? 0) + 1;
-      this.#failures.set(key, times);
-      const retrying = ownFailure(error, times);
-      if (retrying === undefined) throw awaited(error);
-      return { violation, error, retrying, after: undefined };
-    }
-    this.#failures.delete(key);
+    const [first, second] = children(this.#input(server, decision.digest, enforced));
+    const lists = inventory === undefined ? [] : toolLists(server, inventory);
+    if (reachesBeyondNamespace(server))
+      await addFinalizer(server, FINALIZER, { client, resource: MCPServers, store: stores.servers, signal });
+    const owner = ownerFrom(server);
+    await allOf([owned.apply(owner, first, signal), ...(hasGuard(server) ? [enforcement.ensureKeys(server, key, signal)] : [])]);
+    await owned.apply(owner, second, signal);
+    await owned.apply(owner, lists, signal);
+    await owned.prune(owner, [...first, ...second, ...lists], signal);
     if (decision.restarts)
       this.#tell(
         server,
@@ -188,20 +213,22 @@ export class MCPServerReconciler implements Reconciler {
     }
     if (!reachesBeyondNamespace(server))
       await removeFinalizer(server, FINALIZER, { client, resource: MCPServers, store: stores.servers, signal });
-    return { violation: undefined, error: undefined, retrying: undefined, after: decision.after };
+    return decision.after;
   }
 
-  /** The ConfigMap says what is to be enforced; now see to it that the guards take it. */
-  #distribute({ key }: Gathered, enforced: Enforced | undefined): void {
+  /** The ConfigMap says what is to be enforced; now see to it that the guards take it, and say so where they do not, also when the ConfigMap was refused. */
+  #distribute({ key, server }: Gathered, enforced: Enforced | Unenforced): void {
     const { stores, distribution, standings } = this.#options;
-    if (enforced === undefined) return;
-    if (enforced.guarded) {
-      const { digest, keysDigest } = enforced.compiled;
-      distribution.track(key, { digest, keysDigest, pods: guardPods(stores.pods.by(By.Server, key)) });
-    } else {
-      distribution.forget(key);
+    if (enforced === 'Unknown') return;
+    if (typeof enforced === 'string' || !enforced.guarded) distribution.forget(key);
+    else {
+      const { digest, keysDigest, files } = enforced.compiled;
+      const { namespace = '', name } = server.metadata;
+      const stored = stores.configMaps.get(keyOf({ namespace, name: guardNames(name).policy }))?.data;
+      const written = [BUNDLE_FILES.bundle, BUNDLE_FILES.keys].every((file) => stored?.[file] === files[file]);
+      distribution.track(key, { digest, keysDigest, written, pods: guardPods(stores.pods.by(By.Server, key)) });
     }
-    standings.set(key, enforced);
+    standings.set(key, typeof enforced === 'string' ? { guarded: hasGuard(server), compiled: undefined } : enforced);
   }
 
   async #digest({ server, key, references }: Gathered, signal: AbortSignal): Promise<DigestDecision> {
@@ -220,7 +247,7 @@ export class MCPServerReconciler implements Reconciler {
     });
   }
 
-  #input(server: MCPServer, configDigest: string | undefined, enforced: Enforced | undefined): ChildInput {
+  #input(server: MCPServer, configDigest: string | undefined, enforced: Enforced | Unenforced): ChildInput {
     const { stores, settings } = this.#options;
     return {
       server,
@@ -228,7 +255,7 @@ export class MCPServerReconciler implements Reconciler {
       configDigest,
       replicas: wantedReplicas(server),
       apiServer: apiServerAddresses(stores.apiServerService.get('default/kubernetes'), stores.apiServerEndpoints.values()),
-      bundle: enforced?.guarded === true ? { files: enforced.compiled.files, pinned: enforced.pinned } : undefined,
+      bundle: bundleOf(enforced),
       has: { httpRoutes: stores.httpRoutes.served, podMonitors: stores.podMonitors.served },
     };
   }
@@ -255,14 +282,13 @@ export class MCPServerReconciler implements Reconciler {
     if (this.#listed(server, key) === undefined) verifier.now(key);
   }
 
-  async #report(gathered: Gathered, { violation, retrying }: Attempt, signal: AbortSignal): Promise<void> {
+  async #report(gathered: Gathered, { violation, enforced, retrying }: Attempt, signal: AbortSignal): Promise<void> {
     const { stores, statuses, verifier, settings, now, distribution } = this.#options;
-    const enforced = violation !== undefined || gathered.enforced instanceof BundleSizeError ? undefined : gathered.enforced;
     const { key } = gathered;
     // The finalizer may have changed it; otherwise it is the same.
     const server = stores.servers.get(key) ?? gathered.server;
     const deployment = stores.deployments.get(key);
-    const remarks = violation === undefined ? this.#notes(gathered) : [];
+    const remarks = violation === undefined ? this.#notes(gathered, enforced) : [];
     const next = status({
       server,
       violation,
@@ -284,7 +310,7 @@ export class MCPServerReconciler implements Reconciler {
     if (await statuses.write(server, next, signal)) this.#announce(server, remarks, next.conditions as readonly Condition[]);
   }
 
-  #notes({ server, references, key, enforced }: Gathered): Note[] {
+  #notes({ server, references, key }: Gathered, enforced: Enforced | Unenforced): Note[] {
     const { stores, settings } = this.#options;
     const { namespace = '' } = parseKey(key);
     const deployment = stores.deployments.get(key);
@@ -292,7 +318,7 @@ export class MCPServerReconciler implements Reconciler {
       server,
       references,
       secretRotation: settings.secretRotation,
-      keysStale: enforced instanceof BundleSizeError ? undefined : enforced.keysStale,
+      keysStale: typeof enforced === 'string' ? undefined : enforced.keysStale,
       rulesOf: (name) => stores.bindable.get(name)?.get(name)?.rules,
       writersOf: (claim) =>
         stores.servers
@@ -343,6 +369,16 @@ export class MCPServerReconciler implements Reconciler {
     this.#options.standings.delete(key);
     this.#options.enforcement.forget(key);
   }
+}
+
+const bundleOf = (enforced: Enforced | Unenforced): GuardBundle | undefined =>
+  typeof enforced === 'string' || !enforced.guarded
+    ? undefined
+    : { files: enforced.compiled.files, headers: enforced.headers, pinned: enforced.pinned };
+
+/** Rejects with the first error when all are done: what one of them refuses keeps the others from nothing. */
+async function allOf(work: readonly Promise<unknown>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 /** Whether the last status did not accept the server: then what it asked for has not been applied yet. */

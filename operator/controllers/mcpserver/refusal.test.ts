@@ -39,8 +39,14 @@ describe("a failure that is not the user's", () => {
   it('is told of an API server that goes on failing', () => {
     expect(ownFailure(full, 1)).toBeUndefined();
     expect(ownFailure(full, 3)).toBe('The API server fails: failed to allocate a serviceIP: range is full');
+    for (const code of ['TooManyRequests', 'Timeout', 'ServiceUnavailable', 'Conflict', 'Unknown'] as const)
+      expect([ownFailure(new KubeError(code, 'x'), 2), ownFailure(new KubeError(code, 'x'), 3)]).toEqual([
+        undefined,
+        'The API server fails: x',
+      ]);
   });
-  it('is not told where it passes by itself', () => expect(ownFailure(new KubeError('Network', 'reset'), 9)).toBeUndefined());
+  for (const error of [new KubeError('Network', 'reset'), new KubeError('Fenced', 'not the leader'), new TypeError('x is undefined')])
+    it(`is not told of ${error.message}`, () => expect(ownFailure(error, 9)).toBeUndefined());
 });
 
 describe('a namespace that ends', () => {

@@ -1,4 +1,4 @@
-import { isKubeError } from '../../kube/errors.ts';
+import { isKubeError, KubeError, type KubeErrorCode } from '../../kube/errors.ts';
 import { NameConflict } from '../../runtime/ownership.ts';
 import { WaitingError } from '../../runtime/reconcile.ts';
 import type { Violation } from './acceptance.ts';
@@ -41,8 +41,13 @@ const PATIENCE = 3;
  */
 export function ownFailure(error: unknown, times: number): string | undefined {
   if (isKubeError(error, 'Forbidden') && lacksRight(error.message)) return `The operator lacks a right: ${oneLine(error.message)}`;
-  return isKubeError(error, 'InternalError') && times >= PATIENCE ? `The API server fails: ${oneLine(error.message)}` : undefined;
+  const answered = error instanceof KubeError && !UNANSWERED.includes(error.code);
+  if (!answered || times < PATIENCE) return undefined;
+  return `The API server fails: ${oneLine(error.message)}`;
 }
+
+/** The API server said nothing: it may be a matter of this process alone, and status could not be written either. */
+const UNANSWERED: readonly KubeErrorCode[] = ['Network', 'Fenced'];
 
 /** What is waited for rather than tried again and again; any other error as it is. The server goes with its namespace. */
 export const awaited = (error: unknown): unknown =>
