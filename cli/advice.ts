@@ -37,6 +37,7 @@ const advice: Readonly<Record<string, string>> = {
   BundleTooLarge: 'Shorten the MCPToolPolicies or pins that the message names.',
   PolicyMissing: 'Create an MCPToolPolicy that selects this server, or set spec.policy.required: false.',
   PinsMissing: 'Approve the tools anew, or restore the ConfigMap with the pins from your repository.',
+  KeysMissing: 'See that the operator reaches the issuer of the tokens that the message names, and that it publishes its keys.',
   NotEnforced: 'Set spec.guard.enabled: true: without the guard nobody enforces the policy.',
   RouteNotAccepted: 'See what the Gateway says about the HTTPRoute: mcp-fleet tree SERVER, kubectl describe httproute.',
   GatewayAPINotInstalled: 'Install the Gateway API, or use spec.expose.ingress. The route appears by itself once the API is there.',

@@ -1,9 +1,11 @@
 import { Annotation, FIELD_MANAGER } from '../../../api/group.ts';
+import type { JsonObject } from '../../../mcp/jsonrpc.ts';
 import type { Client } from '../../kube/client.ts';
 import { isKubeError } from '../../kube/errors.ts';
 import type { Key } from '../../kube/object.ts';
 import { Pods } from '../../kube/resources.ts';
-import type { GuardPod, GuardReader } from './guardreports.ts';
+import { Slots } from '../../runtime/slots.ts';
+import { type GuardPod, type GuardReader, PODS_AT_ONCE } from './guardreports.ts';
 import type { VerifierClock } from './verifier.ts';
 
 /** What the guards of one server should enforce. */
@@ -146,12 +148,7 @@ export class Distribution {
     entry.running = controller;
     this.#running += 1;
     try {
-      const { behind, refused } = await this.#read(entry, signal);
-      const elapsed = this.#now() - (entry.written ?? Infinity);
-      if (behind.length > 0 && elapsed >= (NUDGES[entry.nudges] ?? Infinity)) {
-        entry.nudges += 1;
-        await Promise.all(behind.map((pod) => this.#nudge(pod, entry, signal)));
-      }
+      const refused = await this.#read(entry, signal);
       this.#settle(key, entry, refused);
     } catch (error) {
       if (!signal.aborted) {
@@ -166,34 +163,48 @@ export class Distribution {
     }
   }
 
-  /** Guards that answered with another digest, and why one refused its bundle. */
-  async #read({ wanted, current }: Entry, signal: AbortSignal): Promise<{ behind: GuardPod[]; refused: string | undefined }> {
-    const behind: GuardPod[] = [];
+  /** Asks the guards that are not current, and tells the kubelets of those that are behind, each as soon as it has answered. Resolves with why one refuses. */
+  async #read(entry: Entry, signal: AbortSignal): Promise<string | undefined> {
+    const { wanted, current } = entry;
+    const due = this.#now() - (entry.written ?? Infinity) >= (NUDGES[entry.nudges] ?? Infinity);
     const refusals: string[] = [];
-    await Promise.all(
-      wanted.pods
-        .filter(({ uid }) => !current.has(uid))
-        .map(async (pod) => {
-          try {
-            const { policyDigest, keysDigest, rejections } = await this.#options.read(pod, '/status', signal);
-            if (policyDigest === wanted.digest && keysDigest === wanted.keysDigest) current.add(pod.uid);
-            else {
-              behind.push(pod);
-              const [first] = Array.isArray(rejections) ? (rejections as { file?: string; message?: string }[]) : [];
-              if (first !== undefined) refusals.push(`pod ${pod.name}: ${first.message ?? first.file ?? ''}`);
-            }
-          } catch {
-            // It starts, ends, or cannot be reached: not current, and nothing that a kubelet could mend.
-            signal.throwIfAborted();
-          }
-        }),
-    );
-    return { behind, refused: refusals.toSorted()[0] };
+    const slots = new Slots(PODS_AT_ONCE);
+    let nudged = false;
+    const one = async (pod: GuardPod): Promise<void> => {
+      const page = await this.#status(pod, slots, signal);
+      if (page === undefined) return;
+      if (page['policyDigest'] === wanted.digest && page['keysDigest'] === wanted.keysDigest) {
+        current.add(pod.uid);
+        return;
+      }
+      const { rejections } = page;
+      const [first] = Array.isArray(rejections) ? (rejections as { file?: string; message?: string }[]) : [];
+      if (first !== undefined) refusals.push(`pod ${pod.name}: ${first.message ?? first.file ?? ''}`);
+      if (!due) return;
+      nudged = true;
+      await this.#nudge(pod, entry, signal);
+    };
+    await Promise.all(wanted.pods.filter(({ uid }) => !current.has(uid)).map(one));
+    if (nudged) entry.nudges += 1;
+    return refusals.toSorted()[0];
+  }
+
+  /** `undefined` where nobody answers: it starts, ends, or cannot be reached. Not current then, and nothing that a kubelet could mend. */
+  async #status(pod: GuardPod, slots: Slots, signal: AbortSignal): Promise<JsonObject | undefined> {
+    const release = await slots.take(signal);
+    try {
+      return await this.#options.read(pod, '/status', signal);
+    } catch {
+      signal.throwIfAborted();
+      return undefined;
+    } finally {
+      release();
+    }
   }
 
   async #nudge({ namespace, name, uid }: GuardPod, { wanted, nudges }: Entry, signal: AbortSignal): Promise<void> {
     const digests = `${wanted.digest} ${wanted.keysDigest}`;
-    const value = nudges === 1 ? digests : `${digests} (${nudges})`;
+    const value = nudges === 0 ? digests : `${digests} (${nudges + 1})`;
     const patch = { metadata: { uid, annotations: { [Annotation.PolicyDigest]: value } } };
     try {
       await this.#options.client.mergePatch(Pods, { namespace, name }, patch, {

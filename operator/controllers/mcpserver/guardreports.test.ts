@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { JsonObject } from '../../../mcp/jsonrpc.ts';
-import { askGuards, type GuardPod, resultOf } from './guardreports.ts';
+import { askGuards, type GuardPod, PODS_AT_ONCE, readPage, resultOf } from './guardreports.ts';
 
 const pod = (name: string, more: Partial<GuardPod> = {}): GuardPod => ({
   namespace: 'a',
@@ -75,5 +75,87 @@ describe('what guards found', () => {
       message: 'The guard of pod one cannot be asked: connect ECONNREFUSED',
       server: undefined,
     });
+  });
+});
+
+describe('the page of a guard', () => {
+  const MiB = 1024 * 1024;
+  const signal = new AbortController().signal;
+  afterEach(() => void vi.useRealTimers());
+
+  /** Sends `bytes` in pieces, and ends then or waits for ever. */
+  async function* body(bytes: number, state: { sent: number; closed: boolean }, ends = true): AsyncGenerator<Uint8Array> {
+    try {
+      const text = Buffer.from(`{"a":"${'x'.repeat(bytes - 8)}"}`);
+      for (let at = 0; at < text.length; at += MiB / 8) {
+        state.sent = at;
+        yield text.subarray(at, at + MiB / 8);
+      }
+      if (!ends) await new Promise(() => {});
+    } finally {
+      state.closed = true;
+    }
+  }
+  const fresh = () => ({ sent: 0, closed: false });
+
+  it('has a limit, and its connection is closed there', async () => {
+    for (const [page, most] of [
+      ['/status', MiB / 4],
+      ['/inventory', 8 * MiB],
+    ] as const) {
+      const state = fresh();
+      const reading = readPage(page, signal, () => Promise.resolve({ status: 200, body: body(40 * MiB, state) }));
+      await expect(reading).rejects.toThrow(`more than ${most} bytes`);
+      expect(state.sent).toBeLessThanOrEqual(most);
+      expect(state.closed).toBe(true);
+    }
+  });
+
+  it('is read with others as long as it is small, and alone when it is large', async () => {
+    const { promise: held, resolve: finish } = Promise.withResolvers<void>();
+    const first = fresh();
+    const slow = async function* () {
+      yield* body(MiB, first, true);
+      await held;
+    };
+    const one = readPage('/inventory', signal, () => Promise.resolve({ status: 200, body: slow() }));
+    await vi.waitFor(() => expect(first.closed).toBe(true));
+    const second = fresh();
+    const two = readPage('/inventory', signal, () => Promise.resolve({ status: 200, body: body(MiB, second) }));
+    const small = await readPage('/inventory', signal, () => Promise.resolve({ status: 200, body: body(1000, fresh()) }));
+    expect(Object.keys(small)).toEqual(['a']);
+    await vi.waitFor(() => expect(second.sent).toBe(MiB / 4));
+    finish();
+    await Promise.all([one, two]);
+  });
+
+  it('is waited for 5 seconds', async () => {
+    vi.useFakeTimers();
+    const mute = readPage(
+      '/status',
+      signal,
+      (patient) => new Promise((_, reject) => patient.addEventListener('abort', () => reject(patient.reason as Error))),
+    );
+    const refused = expect(mute).rejects.toThrow('did not answer within 5000 ms');
+    await vi.advanceTimersByTimeAsync(5_000);
+    await refused;
+  });
+
+  it('is asked of a few pods of a server at a time', async () => {
+    const { promise, resolve } = Promise.withResolvers<JsonObject>();
+    let running = 0;
+    const pods = Array.from({ length: 3 * PODS_AT_ONCE }, (_, index) => pod(`p${index}`));
+    const result = askGuards(
+      pods,
+      () => {
+        running += 1;
+        return promise;
+      },
+      signal,
+    );
+    await vi.waitFor(() => expect(running).toBe(PODS_AT_ONCE));
+    resolve(listing('echo'));
+    expect(await result).toMatchObject({ outcome: 'Verified' });
+    expect(running).toBe(pods.length);
   });
 });

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { GuardPort } from '../../../api/group.ts';
 import type { ServerFacts } from '../../../mcp/discovery.ts';
 import { type Inventory, toolInventory } from '../../../mcp/inventory.ts';
@@ -5,6 +6,7 @@ import { isObject, type Json, type JsonObject } from '../../../mcp/jsonrpc.ts';
 import type { ProbeResult } from '../../../mcp/probe.ts';
 import { type Client, podPath } from '../../kube/client.ts';
 import type { Pod } from '../../kube/wire.ts';
+import { Slots } from '../../runtime/slots.ts';
 import { isActive, isReady } from './poddiagnosis.ts';
 
 /** A pod whose guard can be asked. */
@@ -33,42 +35,74 @@ export type GuardReader = (pod: GuardPod, page: '/status' | '/inventory', signal
 
 /** A page is answered from memory. */
 const TIMEOUT_MS = 5_000;
-/** Ten thousand tools with their schemas. */
-const MAX_BYTES = 32 * 1024 * 1024;
+/** What a page may have without waiting for its turn. A hundred tools have some 100 KiB. */
+const SMALL_BYTES = 256 * 1024;
+/** Ten thousand tools of some 800 bytes. The operator has 512 MiB, and reading JSON may take ten times its size. */
+const MAX_BYTES = 8 * 1024 * 1024;
+/** Whoever sends more than is small waits here, so that a fleet of pods that send as much as they can fills no more memory than one of them. */
+const large = new Slots(1);
 
 /** Directly, by the pod's address. */
-export const directReader: GuardReader = async ({ address }, page, signal) => {
+export const directReader: GuardReader = ({ address }, page, signal) => {
   const host = address.includes(':') ? `[${address}]` : address;
-  const url = `http://${host}:${GuardPort.Admin}${page}`;
-  const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]), redirect: 'error' });
-  return parsed(response.status, response.body ?? []);
+  return readPage(page, signal, async (patient) => {
+    const { status, body } = await fetch(`http://${host}:${GuardPort.Admin}${page}`, { signal: patient, redirect: 'error' });
+    return { status, body: body ?? Readable.from([]) };
+  });
 };
 
 /** Through the API server, for an operator outside the cluster. Needs `get` on `pods/proxy`. */
 export const readerThroughAPIServer =
   (client: Client): GuardReader =>
-  async ({ namespace, name }, page, signal) => {
+  ({ namespace, name }, page, signal) => {
     const path = podPath({ namespace, name, port: GuardPort.Admin }, page);
-    const { statusCode, body } = await client.raw({
-      method: 'GET',
-      path,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    return readPage(page, signal, async (patient) => {
+      const { statusCode, body } = await client.raw({ method: 'GET', path, signal: patient });
+      return { status: statusCode, body };
     });
-    return parsed(statusCode, body);
   };
 
-async function parsed(status: number, body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<JsonObject> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.byteLength;
-    if (size > MAX_BYTES) throw new Error(`the guard answered with more than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
+interface Answer {
+  readonly status: number;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** Reads a page of a guard, or of whoever sits in its place: that answer may never end. Exported for tests. */
+export async function readPage(
+  page: '/status' | '/inventory',
+  signal: AbortSignal,
+  ask: (signal: AbortSignal) => Promise<Answer>,
+): Promise<JsonObject> {
+  const patience = new AbortController();
+  const lose = (): void => patience.abort(new Error(`the guard did not answer within ${TIMEOUT_MS} ms`));
+  let timer = setTimeout(lose, TIMEOUT_MS);
+  const either = AbortSignal.any([signal, patience.signal]);
+  let release: (() => void) | undefined;
+  try {
+    const { status, body } = await ask(either);
+    if (status !== 200) throw new Error(`the guard answered with HTTP status ${status}`);
+    const most = page === '/status' ? SMALL_BYTES : MAX_BYTES;
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of body) {
+      size += chunk.byteLength;
+      if (size > most) throw new Error(`the guard answered with more than ${most} bytes`);
+      if (size > SMALL_BYTES && release === undefined) {
+        // Nothing more is read meanwhile, and nobody loses patience for want of a turn.
+        clearTimeout(timer);
+        release = await large.take(signal);
+        timer = setTimeout(lose, TIMEOUT_MS);
+      }
+      chunks.push(chunk);
+    }
+    either.throwIfAborted();
+    const value = JSON.parse(Buffer.concat(chunks).toString()) as Json;
+    if (!isObject(value)) throw new Error('the guard answered with something else than an object');
+    return value;
+  } finally {
+    clearTimeout(timer);
+    release?.();
   }
-  if (status !== 200) throw new Error(`the guard answered with HTTP status ${status}`);
-  const value = JSON.parse(Buffer.concat(chunks).toString()) as Json;
-  if (!isObject(value)) throw new Error('the guard answered with something else than an object');
-  return value;
 }
 
 /** What the guard of a pod found out about its server; `undefined` before its first attempt. Throws on what no guard writes. */
@@ -95,6 +129,9 @@ function inventoryOf({ tools, duplicates, warnings }: JsonObject): Inventory {
 
 const texts = (value: Json | undefined): string[] => (Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : []);
 
+/** Guards of one server that are asked at once. */
+export const PODS_AT_ONCE = 8;
+
 /**
  * What the guards of a server found, as one result: the worst of the ready pods', or of all while none is ready; among equals that of the newest pod,
  * whose revision is the one to stay.
@@ -102,8 +139,10 @@ const texts = (value: Json | undefined): string[] => (Array.isArray(value) ? val
 export async function askGuards(pods: readonly GuardPod[], read: GuardReader, signal: AbortSignal): Promise<ProbeResult> {
   const ready = pods.filter((pod) => pod.ready);
   const asked = ready.length > 0 ? ready : pods;
+  const slots = new Slots(PODS_AT_ONCE);
   const answers = await Promise.all(
     asked.map(async (pod): Promise<{ pod: GuardPod; result: ProbeResult }> => {
+      const release = await slots.take(signal);
       try {
         return { pod, result: resultOf(await read(pod, '/inventory', signal)) ?? pending };
       } catch (error) {
@@ -116,6 +155,8 @@ export async function askGuards(pods: readonly GuardPod[], read: GuardReader, si
             server: undefined,
           },
         };
+      } finally {
+        release();
       }
     }),
   );

@@ -704,7 +704,9 @@ describe('a server that turns to what needs the guard', () => {
         expect(await world.find<KubeObject>(resource, { namespace, name })).toBeUndefined();
       }
     });
-    expect(await world.condition(namespace, name, 'Ready')).toMatchObject({ status: 'False', reason: 'GuardRequired' });
+    await until(async () =>
+      expect(await world.condition(namespace, name, 'Ready')).toMatchObject({ status: 'False', reason: 'GuardRequired' }),
+    );
   });
 });
 
