@@ -38,7 +38,7 @@ export async function fromManifests(options: ManifestOptions): Promise<InForce> 
   const tools =
     options.inventory === undefined ? toolList(own('ConfigMap', toolListName(name, 0))) : await inventoryFile(options.inventory);
   const pins = pinsOf(own('ConfigMap', guardNames(name).pins));
-  const { bundle, digest, invalid, warnings } = compileBundle({
+  const { bundle, digest, invalid, warnings, oversized } = compileBundle({
     server,
     policies: objects.filter(({ kind }) => kind === 'MCPToolPolicy').map(policyOf),
     operatorNamespace: options.operatorNamespace,
@@ -57,6 +57,7 @@ export async function fromManifests(options: ManifestOptions): Promise<InForce> 
   if (problem !== undefined) {
     throw new CommandError(ExitCode.Usage, `MCPToolPolicy ${problem.namespace}/${problem.name}: ${problem.problem}`);
   }
+  if (oversized !== undefined) throw new CommandError(ExitCode.Usage, oversized);
   if (!server.spec.guard.enabled) {
     throw new CommandError(ExitCode.NotReady, `the guard of ${name} is off (spec.guard.enabled: false): no policy would be enforced`);
   }
