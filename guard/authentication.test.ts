@@ -1,12 +1,10 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { SignJWT } from 'jose';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Bundle, Policy } from '../mcp/policy/bundle.ts';
+import { bundleDigest } from '../mcp/policy/bundlecheck.ts';
+import { signedWithPublicKey, unsigned } from '../mcp/testing/signer.ts';
 import { bundle, policy } from './testing/bundle.ts';
-import { serveLegacy } from './testing/everything/legacy.ts';
 import type { Issuer } from './testing/issuer.ts';
 import { issuer } from './testing/issuer.ts';
 import type { RunningGuard, RunningOptions } from './testing/running.ts';
@@ -68,9 +66,6 @@ function call(guard: RunningGuard, headers: Record<string, string>, name = 'read
 const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
 
 describe('a token', () => {
-  const other = new TextEncoder().encode('a secret that is long enough for an HMAC');
-  const unsigned = (claims: object): string =>
-    `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.`;
   const soon = Math.floor(Date.now() / 1000) + 300;
 
   test.each<[string, (idp: Issuer) => string | Promise<string>, RegExp]>([
@@ -80,15 +75,8 @@ describe('a token', () => {
     ['signed with an unknown key', (idp) => idp.token({ kid: 'nobody' }), /unknown key/],
     ['without a signature', (idp) => unsigned({ iss: idp.url, aud: AUDIENCE, sub: 'x', exp: soon }), /not valid/],
     [
-      'signed with a shared secret',
-      (idp) =>
-        new SignJWT({})
-          .setProtectedHeader({ alg: 'HS256' })
-          .setIssuer(idp.url)
-          .setAudience(AUDIENCE)
-          .setSubject('x')
-          .setExpirationTime('5m')
-          .sign(other),
+      'signed with the public key as a shared secret',
+      (idp) => signedWithPublicKey(idp.keys().issuers[idp.url]?.keys[0] ?? {}, { iss: idp.url, aud: AUDIENCE, sub: 'x', exp: soon }),
       /not valid/,
     ],
     ['that is none', () => 'nonsense', /not known/],
@@ -123,6 +111,40 @@ describe('a token', () => {
     writeFileSync(join(guard.directory, 'keys.json'), JSON.stringify(idp.keys()));
     await eventually(async () => (await call(guard, bearer(fresh))).status === 200, 'the new key is known');
     expect((await call(guard, bearer(old))).status).toBe(401);
+  });
+
+  test('has its groups in the claim that is configured', async () => {
+    const { idp, guard, rules } = await guarded();
+    const [corp] = rules.authentication.jwt;
+    const jwt = corp === undefined ? [] : [{ ...corp, groupsClaim: 'https://example.com/roles' }];
+    guard.write({ ...rules, authentication: { ...rules.authentication, jwt } });
+    const token = await idp.token({ claims: { groups: ['dev'], 'https://example.com/roles': ['ops'] } });
+    const groups = async (): Promise<unknown> => {
+      await call(guard, bearer(token));
+      return (guard.audit().at(-1)?.['caller'] as Record<string, unknown> | undefined)?.['groups'];
+    };
+    await eventually(async () => JSON.stringify(await groups()) === '["ops"]', 'the bundle holds');
+  });
+
+  test('with an unknown key is reported with its issuer, for the operator to fetch its keys again', async () => {
+    const { idp, guard } = await guarded();
+    const status = async () => (await (await fetch(`http://127.0.0.1:${guard.ports.admin}/status`)).json()) as Record<string, unknown>;
+    const digest = bundleDigest(JSON.stringify(idp.keys()));
+    expect(await status()).toMatchObject({ keysDigest: digest, unknownKeys: {} });
+    for (const token of [
+      await idp.token({ kid: 'nobody' }),
+      await idp.token({ kid: 'other' }),
+      await idp.token({ iss: 'https://evil.example', kid: 'x' }),
+    ])
+      expect((await call(guard, bearer(token))).status).toBe(401);
+    expect((await status())['unknownKeys']).toEqual({ [idp.url]: 2 });
+    writeFileSync(join(guard.directory, 'keys.json'), '{"issuers": {}}');
+    const token = await idp.token();
+    await eventually(async () => (await (await call(guard, bearer(token))).text()).includes('not known here yet'), 'there are no keys');
+    expect(await status()).toMatchObject({ keysDigest: bundleDigest('{"issuers": {}}') });
+    writeFileSync(join(guard.directory, 'keys.json'), '{"issuers": 5}');
+    await eventually(async () => JSON.stringify(await status()).includes('"file":"keys.json"'), 'the file is refused');
+    expect(await status()).toMatchObject({ keysDigest: bundleDigest('{"issuers": {}}') });
   });
 
   test('whose groups are elsewhere allows nothing by groups, and is not free of what groups forbid', async () => {
@@ -259,84 +281,3 @@ test('with Upstream the server’s own OAuth passes untouched: credential, chall
   expect(await (await fetch(new URL(path, guard.url))).json()).toEqual({ path });
   expect((await fetch(new URL('/.well-known/other', guard.url))).status).toBe(404);
 });
-
-test('the official client logs in by the guard’s challenge, and steps up when a scope is missing', async () => {
-  const idp = await issuer(AUDIENCE);
-  stopping.push(idp.stop);
-  const server = await serveLegacy();
-  stopping.push(server.stop);
-  const subjects = [{ jwt: { issuer: idp.url, groups: [], scopes: ['mcp:write'] } }];
-  const writers = policy({
-    defaultAction: 'Deny',
-    rules: [
-      { name: 'read', effect: 'Allow', tools: ['test_simple_text'], arguments: [] },
-      { name: 'write', effect: 'Allow', tools: ['test_image_content'], subjects, arguments: [] },
-    ],
-  });
-  const jwt = [{ name: 'corp', issuer: idp.url, audiences: [AUDIENCE], groupsClaim: 'groups', requiredScopes: ['mcp:use'] }];
-  const guard = await runGuard({
-    upstream: server.url,
-    bundle: bundle({ authentication: { type: 'Guard', jwt }, policies: [writers] }),
-    keys: idp.keys(),
-  });
-  stopping.push(guard.stop);
-  await eventually(async () => (await fetch(`http://127.0.0.1:${guard.ports.admin}/readyz`)).ok, 'the server was listed');
-
-  const login = new Login();
-  const connect = async (): Promise<Client> => {
-    const client = new Client({ name: 'test', version: '1' });
-    const transport = new StreamableHTTPClientTransport(new URL(guard.url), { authProvider: login });
-    login.finish = (code) => transport.finishAuth(code);
-    await client.connect(transport);
-    stopping.push(() => client.close());
-    return client;
-  };
-  await expect(connect()).rejects.toThrow();
-  await login.complete();
-  const client = await connect();
-  expect(idp.asked[0]).toBe('mcp:use');
-  expect(JSON.stringify(await client.callTool({ name: 'test_simple_text', arguments: {} }))).toContain('simple text');
-  await expect(client.callTool({ name: 'test_image_content', arguments: {} })).rejects.toThrow();
-  await login.complete();
-  expect(idp.asked[1]?.split(' ')).toEqual(expect.arrayContaining(['mcp:write']));
-  expect(JSON.stringify(await client.callTool({ name: 'test_image_content', arguments: {} }))).toContain('image');
-});
-
-/** What a host application keeps for the official client; the user agrees to everything at once. */
-class Login {
-  readonly redirectUrl = 'http://localhost:1/callback';
-  readonly clientMetadata = { redirect_uris: [this.redirectUrl], client_name: 'test', token_endpoint_auth_method: 'none' };
-  finish: (code: string) => Promise<void> = () => Promise.resolve();
-  #information: unknown;
-  #tokens: unknown;
-  #verifier = '';
-  #authorization: URL | undefined;
-
-  clientInformation(): never {
-    return this.#information as never;
-  }
-  saveClientInformation(information: unknown): void {
-    this.#information = information;
-  }
-  tokens(): never {
-    return this.#tokens as never;
-  }
-  saveTokens(tokens: unknown): void {
-    this.#tokens = tokens;
-  }
-  redirectToAuthorization(url: URL): void {
-    this.#authorization = url;
-  }
-  saveCodeVerifier(verifier: string): void {
-    this.#verifier = verifier;
-  }
-  codeVerifier(): string {
-    return this.#verifier;
-  }
-  /** Follows the authorization to the code, and gives it to the client. */
-  async complete(): Promise<void> {
-    const response = await fetch(this.#authorization ?? '', { redirect: 'manual' });
-    const code = new URL(response.headers.get('location') ?? '').searchParams.get('code') ?? '';
-    await this.finish(code);
-  }
-}
