@@ -27,7 +27,7 @@ export const Label = {
 export const Annotation = {
   /** On a pod template: digest of what the pod reads from ConfigMaps and, where rotation is enabled, Secrets. */
   ConfigDigest: `${GROUP}/config-digest`,
-  /** On a pod: digest of the policy bundle that its guard should hold. Makes the kubelet refresh the volume at once. */
+  /** On a pod: digests of the policy bundle and of the issuers' keys that its guard should hold. Makes the kubelet refresh the volume at once. */
   PolicyDigest: `${GROUP}/policy-digest`,
   /** On the ConfigMap of a bundle: uid of the MCPServer whose tools were pinned once. */
   Pinned: `${GROUP}/pinned`,

@@ -84,6 +84,20 @@ describe('issuers', () => {
     expect(asked).toEqual(['a', 'b', 'c']);
   });
 
+  it('that have failed wait for those that have not', async () => {
+    const held = Promise.withResolvers<ReturnType<typeof found>>();
+    const { issuers, asked, pass } = issuerWorld({ down: 'it is down', held: held.promise, b: found('b') }, 1);
+    issuers.use('n/1', [at('down')]);
+    await pass(500);
+    issuers.use('n/2', [at('held')]);
+    await pass(10_000);
+    issuers.use('n/3', [at('b')]);
+    await pass(0);
+    held.resolve(found('held'));
+    await pass(0);
+    expect(asked).toEqual(['down', 'held', 'b', 'down']);
+  });
+
   it('that no server uses any more are forgotten', async () => {
     const { issuers, asked, pass } = issuerWorld({ a: found('a'), b: found('b') });
     issuers.use('n/1', [at('a')]);

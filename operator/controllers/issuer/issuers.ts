@@ -23,7 +23,7 @@ export interface IssuersOptions {
   readonly onFetched?: (outcome: 'success' | 'failure') => void;
   /** A bug of ours. It is retried like a failure. */
   readonly onError: (error: unknown) => void;
-  /** Sources that are fetched at a time. Default 8. */
+  /** Sources that are fetched at a time. Default 32: one that does not answer holds its place for 5 s. */
   readonly concurrency?: number;
 }
 
@@ -50,7 +50,7 @@ interface Entry {
 /**
  * Fetches the keys of issuers for all servers that use them, outside of the reconcile workers.
  *
- * Guarantees: one fetch per source however many servers use it, never two of one source, never more than `concurrency` at a time; after a success the next
+ * Guarantees: one fetch per source however many servers use it, never two of one source, never more than `concurrency` at a time, and what has not failed goes first; after a success the next
  * in 10 min ± 20 %, or when `refresh` asks, but not within 15 s; after a failure within 2 s, doubling to 5 min, with full jitter, for ever; what was fetched
  * stays until something newer is. A source that nobody uses any more is forgotten.
  */
@@ -151,13 +151,20 @@ export class Issuers {
   }
 
   #dispatch(): void {
-    while (this.#running < (this.#options.concurrency ?? 8)) {
-      const [name] = this.#queue;
+    while (this.#running < (this.#options.concurrency ?? 32)) {
+      const name = this.#next();
       if (name === undefined) return;
       this.#queue.delete(name);
       const entry = this.#entries.get(name);
       if (entry !== undefined && entry.running === undefined) void this.#fetch(name, entry);
     }
+  }
+
+  /** Issuers that are down must not delay one that is not. */
+  #next(): string | undefined {
+    const [oldest] = this.#queue;
+    for (const name of this.#queue) if (this.#entries.get(name)?.failures === 0) return name;
+    return oldest;
   }
 
   async #fetch(name: string, entry: Entry): Promise<void> {

@@ -2,8 +2,8 @@ import { Issuers } from '../issuers.ts';
 import { KeySetError } from '../keyset.ts';
 import type { FoundKeys, KeySource } from '../source.ts';
 
-/** What a source answers: its keys, why not, or nothing at all (`never`). */
-export type Answers = Record<string, FoundKeys | string>;
+/** What a source answers: its keys at once or later, why not, or nothing at all (`never`). */
+export type Answers = Record<string, FoundKeys | Promise<FoundKeys> | string>;
 
 /** Sources by their issuer, or `cluster`; a clock that only the test moves. */
 export function issuerWorld(answers: Answers, concurrency?: number) {
