@@ -107,8 +107,9 @@ export class Call {
     this.#sentAt = performance.now();
   }
 
+  /** The server has said everything about this request. */
   answered(): void {
-    this.#answeredAt = performance.now();
+    this.#answeredAt ??= performance.now();
   }
 
   /** How the server's answer to this request ended; `undefined` is success. */

@@ -13,6 +13,7 @@ import { eventIdSealer } from './seals.ts';
 import { HOP_HEADER } from './session/peers.ts';
 import type { ListKind, OpenStream } from './streams.ts';
 import type { ResponseSink, UpstreamFailure, UpstreamRequest } from './upstream/upstream.ts';
+import { nobody } from './upstream/upstream.ts';
 
 /** Bytes of an answer when no policy says less. */
 const MAXIMUM_RESPONSE_BYTES = 64 * 1024 * 1024;
@@ -108,7 +109,7 @@ function handedOver(call: Call): UpstreamRequest {
       headers.push(name, rawHeaders[at + 1] ?? '');
     }
   }
-  return { method: httpMethod(call), query: queryOf(call), headers: [...headers, HOP_HEADER, '1'], body: call.body, caller: '' };
+  return { method: httpMethod(call), query: queryOf(call), headers: [...headers, HOP_HEADER, '1'], body: call.body, caller: nobody };
 }
 
 function upstreamRequest(call: Call): UpstreamRequest {
@@ -122,7 +123,8 @@ function upstreamRequest(call: Call): UpstreamRequest {
     query: queryOf(call),
     headers: requestHeaders(request.rawHeaders, { credential: identity.credential, replace }),
     body,
-    caller: caller === undefined ? '' : context.sessions.owner(caller),
+    // Hashed only for servers that keep callers apart.
+    caller: () => (caller === undefined ? '' : context.sessions.owner(caller)),
   };
 }
 
@@ -145,6 +147,7 @@ function rules(call: Call): ResponseRules {
   const eventId = call.era === 'legacy' ? eventIdSealer(call) : undefined;
   return {
     limit: enforcement?.engine.settings.maxResponseBytes ?? MAXIMUM_RESPONSE_BYTES,
+    ended: () => call.answered(),
     judgeBody: judgesBody(call),
     judge: (message, text) => judge(call, message, text),
     head: (status, headers) => responseFields(call, status, headers),

@@ -11,6 +11,7 @@ import { requestHeaders, responseHeaders } from './headers.ts';
 import { originAllowed, preflightHeaders } from './origin.ts';
 import { PASS, ResponseRelay } from './relay/response.ts';
 import { PEER_PATH, proof } from './session/peers.ts';
+import { nobody } from './upstream/upstream.ts';
 
 /**
  * How long callers are told that an idle connection stays, as long as Node's servers keep theirs: callers who believe it have let go of every idle
@@ -146,6 +147,6 @@ function passThrough(context: GuardContext, request: IncomingMessage, response: 
     () => undefined,
   );
   const headers = requestHeaders(request.rawHeaders, { credential: true, replace: new Map() });
-  relay.attach(context.upstream.send({ method: 'GET', path, query: '', headers, body: undefined, caller: '' }, relay));
+  relay.attach(context.upstream.send({ method: 'GET', path, query: '', headers, body: undefined, caller: nobody }, relay));
   response.once('close', () => relay.disconnected(true));
 }

@@ -13,7 +13,7 @@ export function answerServer(call: Call, id: string | number, decision: Denied):
       query: '',
       headers: ['content-type', 'application/json', 'accept', 'application/json, text/event-stream', ...session, ...version],
       body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, error })),
-      caller: call.caller === undefined ? '' : call.context.sessions.owner(call.caller),
+      caller: () => (call.caller === undefined ? '' : call.context.sessions.owner(call.caller)),
     },
     { head: () => undefined, data: () => true, end: () => undefined, fail: () => undefined },
   );

@@ -62,7 +62,7 @@ function sent(body: Buffer, mark: string | undefined, inputs: ReadonlyMap<number
   // The guard may have been slow for so long that its input was forgotten.
   if (Number(mark) < oldest) return true;
   const candidates = marked === undefined ? [...inputs.values()] : [marked];
-  return candidates.some(({ bytes, payloads }) => bytes.includes(body) || payloads.some((payload) => payload.equals(body)));
+  return candidates.some(({ bytes, payloads }) => payloads?.some((payload) => payload.equals(body)) !== false || bytes.includes(body));
 }
 
 function subject(value: unknown): Subject {

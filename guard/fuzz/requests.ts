@@ -8,8 +8,8 @@ export interface Input {
   readonly cuts: readonly number[];
   /** The caller goes away before an answer. */
   readonly hasty: boolean;
-  /** Bodies as a parser takes them out of their chunks; whole bodies are found in `bytes`. */
-  readonly payloads: readonly Buffer[];
+  /** Bodies as a parser takes them out of their chunks; whole bodies are found in `bytes`. Absent: chunks were changed, so that nobody knows. */
+  readonly payloads?: readonly Buffer[];
 }
 
 /** Names its input to the server behind the guard. */
@@ -105,21 +105,19 @@ export function input(random: Random, index: number, sessions: readonly string[]
   if (random.once(50)) return packed(random, random.bytes(random.below(400)), []);
   const requests = Array.from({ length: random.once(8) ? 2 + random.below(2) : 1 }, () => request(random, index, sessions));
   const whole = Buffer.concat(requests.map(({ bytes }) => bytes));
-  return packed(
-    random,
-    random.once(12) ? mutated(random, whole) : whole,
-    requests.flatMap(({ payloads }) => payloads),
-  );
+  const payloads = requests.flatMap((each) => each.payloads);
+  if (!random.once(12)) return packed(random, whole, payloads);
+  return packed(random, mutated(random, whole), payloads.length > 0 ? undefined : []);
 }
 
-function packed(random: Random, bytes: Buffer, payloads: readonly Buffer[]): Input {
+function packed(random: Random, bytes: Buffer, payloads: readonly Buffer[] | undefined): Input {
   const cuts = random.once(3)
     ? Array.from({ length: random.below(6) }, () => random.below(bytes.length + 1)).toSorted((a, b) => a - b)
     : [];
-  return { bytes, cuts, hasty: random.once(15), payloads };
+  return { bytes, cuts, hasty: random.once(15), ...(payloads === undefined ? {} : { payloads }) };
 }
 
-function request(random: Random, index: number, sessions: readonly string[]): Pick<Input, 'bytes' | 'payloads'> {
+function request(random: Random, index: number, sessions: readonly string[]): Required<Pick<Input, 'bytes' | 'payloads'>> {
   const message = random.pick(MESSAGES).replaceAll('@', String(index));
   const body = bodyOf(random, message);
   const line = random.once(8) ? random.pick(LINES) : 'POST /mcp HTTP/1.1';
@@ -180,7 +178,7 @@ function withMember(random: Random, message: string): string {
 const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 const many = (count: number): string => Array.from({ length: count }, (_, at) => `"k${at}":${at}`).join(',');
 
-function chunked(random: Random, head: readonly string[], body: Buffer): Pick<Input, 'bytes' | 'payloads'> {
+function chunked(random: Random, head: readonly string[], body: Buffer): Required<Pick<Input, 'bytes' | 'payloads'>> {
   const parts: Buffer[] = [Buffer.from(`${head.join('\r\n')}\r\nTransfer-Encoding: chunked\r\n\r\n`)];
   for (let at = 0; at < body.length; ) {
     const size = Math.min(body.length - at, 1 + random.below(random.once(3) ? 8 : 400));

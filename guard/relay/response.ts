@@ -21,6 +21,8 @@ export const DROP: Verdict = { action: 'drop' };
 export interface ResponseRules {
   /** Bytes of one JSON body, and of one event of a stream. */
   readonly limit: number;
+  /** The server has said everything. */
+  ended?(): void;
   /** Whether a JSON body must be judged before its first byte is sent on. Events of a stream always are. */
   readonly judgeBody: boolean;
   /** Decides on one message from the server. `undefined` when the text is no JSON object. */
@@ -44,6 +46,10 @@ export interface ResponseOutcome {
 
 /** JSON bodies up to this size are read after the fact to learn whether they carry an error, even if nothing depends on it. */
 const OBSERVED_BYTES = 64 * 1024;
+
+/** A body without any of these holds no error of a request or tool and no request of the server. The last one begins every escaped letter. */
+const TELLING = ['error', 'isError', 'method', '\\u00'];
+const EMPTY = Buffer.alloc(0);
 
 /**
  * Relays one response. Bytes go on untouched and at once unless a verdict changes a message.
@@ -149,6 +155,7 @@ export class ResponseRelay implements ResponseSink {
   }
 
   end(): void {
+    this.#rules.ended?.();
     switch (this.#mode) {
       case 'events': {
         const rest = this.#splitter?.rest();
@@ -159,17 +166,26 @@ export class ResponseRelay implements ResponseSink {
         this.#wholeBody();
         break;
       case 'through':
-        if (this.#keptBytes <= OBSERVED_BYTES && mediaType(field(this.#raw, 'content-type')) === 'application/json') {
-          const text = Buffer.concat(this.#kept).toString('utf8');
-          this.#rules.judge(parse(text), text);
-        }
-        break;
+        // The caller need not wait for what is only written down.
+        if (!this.#deaf) this.#response.end();
+        this.#observe();
+        this.#finish(undefined);
+        return;
       case 'waiting':
       case 'finished':
         return;
     }
     if (!this.#deaf) this.#response.end();
     this.#finish(undefined);
+  }
+
+  /** Learns whether an answer that went through carries an error. Most show at a glance that they do not. */
+  #observe(): void {
+    if (this.#keptBytes > OBSERVED_BYTES || mediaType(field(this.#raw, 'content-type')) !== 'application/json') return;
+    const body = this.#kept.length === 1 ? (this.#kept[0] ?? EMPTY) : Buffer.concat(this.#kept);
+    if (!TELLING.some((word) => body.includes(word))) return;
+    const text = body.toString('utf8');
+    this.#rules.judge(parse(text), text);
   }
 
   fail(failure: UpstreamFailure): void {
@@ -239,7 +255,7 @@ export class ResponseRelay implements ResponseSink {
   }
 
   #wholeBody(): void {
-    const body = this.#kept.length === 1 ? (this.#kept[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#kept);
+    const body = this.#kept.length === 1 ? (this.#kept[0] ?? EMPTY) : Buffer.concat(this.#kept);
     const text = body.toString('utf8');
     const verdict = this.#rules.judge(parse(text), text);
     const replace = this.#rules.head(this.#status, this.#raw);

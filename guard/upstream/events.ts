@@ -3,6 +3,7 @@ import { EventSplitter, readEvent } from '../relay/events.ts';
 import type { HttpUpstream } from './http.ts';
 import type { Link, LinkHandlers } from './link/link.ts';
 import type { Exchange } from './upstream.ts';
+import { nobody } from './upstream.ts';
 
 /** Bytes that one event may have. */
 const MAXIMUM_EVENT = 64 * 1024 * 1024;
@@ -34,7 +35,7 @@ export class EventLink implements Link {
     let status = 0;
     let head: readonly string[] = [];
     this.#stream = server.send(
-      { method: 'GET', query: '', headers: ['accept', 'text/event-stream', ...this.#headers], body: undefined, caller: '' },
+      { method: 'GET', query: '', headers: ['accept', 'text/event-stream', ...this.#headers], body: undefined, caller: nobody },
       {
         head: (received, fields) => {
           status = received;
@@ -73,7 +74,7 @@ export class EventLink implements Link {
         query: this.#endpoint.search,
         headers: ['content-type', 'application/json', ...this.#headers],
         body: Buffer.from(text),
-        caller: '',
+        caller: nobody,
       },
       {
         head: (status) => {

@@ -16,7 +16,7 @@ export function sendThroughUpstream(upstream: Upstream): Send {
             query: '',
             headers: [...Object.entries(headers), ['accept-encoding', 'identity']].flat(),
             body: body === undefined ? undefined : Buffer.from(body),
-            caller: INVENTORY,
+            caller: () => INVENTORY,
           },
           {
             head: (status, raw) => {

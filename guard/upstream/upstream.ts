@@ -17,7 +17,7 @@ export interface UpstreamRequest {
   readonly headers: readonly string[];
   readonly body: Buffer | undefined;
   /** Who calls, for upstreams that keep callers apart. Opaque. */
-  readonly caller: string;
+  caller(): string;
 }
 
 /** Where a response goes. `data` returns false when the receiver wants the exchange paused. */
@@ -43,3 +43,6 @@ export interface UpstreamFailure {
   /** True when no connection came about, so that the server cannot have seen the request. */
   readonly unseen?: true;
 }
+
+/** The caller of what is nobody's request. */
+export const nobody = (): string => '';

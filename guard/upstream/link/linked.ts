@@ -261,7 +261,7 @@ export class LinkedUpstream implements Upstream {
   }
 
   async #serveModern(request: UpstreamRequest, message: JsonObject, text: string, sink: ResponseSink): Promise<(() => void) | undefined> {
-    const key = this.#options.processes === 'Shared' ? 'modern' : `modern ${request.caller}`;
+    const key = this.#options.processes === 'Shared' ? 'modern' : `modern ${request.caller()}`;
     const kept = this.#modern
       ? this.#kept(key, async (process) => {
           const answer = await process.ask('server/discover', { _meta: MODERN_META });
