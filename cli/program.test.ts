@@ -43,6 +43,13 @@ test('shells are given commands, options and their values', async () => {
   for (const script of scripts) expect(script.stdout).toContain('mcp-fleet');
 });
 
+test('audit logs are verified from standard input', async () => {
+  const { environment, out, err } = capture({ stdin: '{"audit":{"seq":1,"prev":""}}\n{"audit":{"seq":3,"prev":"sha256:0"}}\n' });
+  expect(await run(environment, 'mcp-fleet', '1.2.3', ['audit', 'verify'])).toBe(6);
+  expect(out()).toMatch(/^line 2: record 3 follows one that is not here .*\n2 records of 1 guard process\n$/);
+  expect(err()).toContain('the chain is broken in 1 place');
+});
+
 describe('a call that did not run', () => {
   const server = {} as never;
   test.each([

@@ -126,6 +126,15 @@ export function program(environment: Environment, name: string, version: string)
       await run(options, (context) => restart(context, server));
     },
   );
+  root
+    .command('audit')
+    .description("Works on the guards' audit records")
+    .command('verify [file]')
+    .description('Verifies that no audit record of a log was changed or removed; without a file, of standard input')
+    .action(async (file: string | undefined) => {
+      const { verifyAudit } = await import('./commands/audit.ts');
+      await verifyAudit(environment, file);
+    });
   return root;
 }
 

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { lineDigest } from '../../mcp/auditchain.ts';
 import type { Caller } from '../../mcp/policy/caller.ts';
 import type { ObjectFacts, Origin } from '../../mcp/policy/decision.ts';
 import type { LineSink } from './sink.ts';
@@ -88,7 +88,7 @@ export class AuditLog {
     }
     this.#gap = 0;
     this.#seq += 1;
-    this.#prev = `sha256:${hash('sha256', line, 'hex')}`;
+    this.#prev = lineDigest(line);
   }
 }
 

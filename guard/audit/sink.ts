@@ -3,6 +3,8 @@ export type LineWriter = (bytes: Buffer, done: (error: Error | null) => void) =>
 
 /** Bytes that may wait for a slow reader of the log before lines are left out. */
 const MAXIMUM_WAITING = 4 * 1024 * 1024;
+/** A write that takes longer than this, milliseconds, says that nobody reads. */
+const STALLED = 1_000;
 /** A writer that fails is tried again after this time, milliseconds. */
 const RETRY = 200;
 
@@ -17,6 +19,7 @@ export class LineSink {
   #bytes = 0;
   #writing = false;
   #failed = false;
+  #since = 0;
   #idle: (() => void)[] = [];
 
   constructor(write: LineWriter) {
@@ -25,7 +28,8 @@ export class LineSink {
 
   /** Whether a line given now would be written as far as can be known. */
   get healthy(): boolean {
-    return !this.#failed && this.#bytes < MAXIMUM_WAITING;
+    const stalled = this.#writing && this.#since > 0 && performance.now() - this.#since > STALLED;
+    return !this.#failed && !stalled && this.#bytes < MAXIMUM_WAITING;
   }
 
   /** Takes a line (with its line end), or refuses it when too much is waiting. */
@@ -57,7 +61,9 @@ export class LineSink {
   }
 
   #attempt(bytes: Buffer, characters: number): void {
+    this.#since = performance.now();
     this.#write(bytes, (error) => {
+      this.#since = 0;
       if (error !== null) {
         this.#failed = true;
         setTimeout(() => this.#attempt(bytes, characters), RETRY).unref();

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { AuditChains } from '../../mcp/auditchain.ts';
 import { bundle, policy } from '../testing/bundle.ts';
 import type { Program } from '../testing/program.ts';
 import { runProgram } from '../testing/program.ts';
@@ -182,6 +183,9 @@ class Run {
       held = await this.#held(guard);
     }
     if (held !== undefined) this.#violate(this.#sent, held);
+    const chains = new AuditChains();
+    for (const line of guard.stdout().split('\n')) chains.take(line);
+    for (const { line, problem } of chains.report().breaks) this.#violate(this.#sent, `audit record ${line}: ${problem}`);
     if (guard.stderr().includes('"level":"error"')) this.#violate(this.#sent, `the guard reports ${guard.stderr().slice(-4_000)}`);
     const open = readdirSync(`/proc/${guard.child.pid}/fd`).length;
     if (open > 200) this.#violate(this.#sent, `the guard holds ${open} descriptors`);
