@@ -205,7 +205,20 @@ export const ACCEPTED: Readonly<Record<string, object>> = {
   }),
   'with anonymous callers alone': served({ authentication: { type: 'Guard', anonymous: true } }),
   'with OAuth of its own': served({ authentication: { type: 'Upstream' } }),
-  'with a guard that is there or not, whatever else is asked': served({ guard: { enabled: false }, policy: { required: true } }),
+  'without a guard, whatever else needs none': served({
+    guard: { enabled: false },
+    transport: { type: 'SSE', bind: 'AllInterfaces' },
+    policy: { required: false },
+    authentication: { type: 'None' },
+    autoscaling: { maxReplicas: 2, cpuUtilization: 70 },
+    verification: { headers: [{ name: 'X-Org', value: 'a' }] },
+  }),
+  'with what needs a guard, which is there unless refused': served({
+    transport: { bind: 'Loopback' },
+    policy: { required: true },
+    autoscaling: { maxReplicas: 2, requestsPerSecond: 50 },
+    verification: { headers: [{ name: 'Authorization', valueFrom: { secretKeyRef } }] },
+  }),
   'with verification and telemetry': served({
     session: { mode: 'Stateless' },
     verification: {

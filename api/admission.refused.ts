@@ -16,6 +16,7 @@ const secretKeyRef = { name: 'a', key: 'b' };
 const jwt = { name: 'corp', issuer: 'https://idp.example.com', audiences: ['mcp'] };
 const guard = (authentication: object) => ({ authentication: { type: 'Guard', ...authentication } });
 const mount = (entry: object) => ({ mounts: [{ mountPath: '/data', ...entry }] });
+const UNGUARDED = { guard: { enabled: false } };
 const tcp = { tcpSocket: { port: 8080 } };
 
 /** Specs that the API server refuses, keyed by what is wrong with them. Every CEL rule of the schema is here once. */
@@ -314,6 +315,38 @@ export const REFUSED: Readonly<Record<string, Refusal>> = {
     'should have at least 1 items',
     guard({ jwt: [{ ...jwt, audiences: [] }] }),
   ),
+
+  // Without a guard
+  'a remote server without a guard': refusal('.guard.enabled', 'remote needs the guard: remove guard.enabled: false', {
+    ...UNGUARDED,
+    remote,
+  }),
+  'a Service without a guard': refusal('.guard.enabled', 'service needs the guard', { ...UNGUARDED, service: { name: 'a', port: 80 } }),
+  'Stdio without a guard': refusal('.guard.enabled', 'transport.type: Stdio needs the guard', {
+    ...UNGUARDED,
+    container: { image: 'server:v1', command: ['/server'] },
+    transport: { type: 'Stdio' },
+  }),
+  'loopback without a guard': served('.guard.enabled', 'transport.bind: Loopback needs the guard', {
+    ...UNGUARDED,
+    transport: { bind: 'Loopback' },
+  }),
+  'authentication without a guard': served('.guard.enabled', 'authentication.type other than None needs the guard', {
+    ...UNGUARDED,
+    authentication: { type: 'Upstream' },
+  }),
+  'a required policy without a guard': served('.guard.enabled', 'policy.required: true needs the guard', {
+    ...UNGUARDED,
+    policy: { required: true },
+  }),
+  'scaling by requests without a guard': served('.guard.enabled', 'autoscaling.requestsPerSecond needs the guard', {
+    ...UNGUARDED,
+    autoscaling: { maxReplicas: 2, requestsPerSecond: 50 },
+  }),
+  'a verification with a Secret without a guard': served('.guard.enabled', 'verification.headers with valueFrom needs the guard', {
+    ...UNGUARDED,
+    verification: { headers: [{ name: 'Authorization', valueFrom: { secretKeyRef } }] },
+  }),
 
   // How it is watched
   'a verification all the time': served('.verification.interval', 'interval must be from 10s to 24h', { verification: { interval: '1s' } }),

@@ -120,7 +120,7 @@ describe('an MCPServer', () => {
       expose: { service: { type: 'ClusterIP', port: 80 } },
       authentication: { type: 'None', anonymous: false, forward: 'None' },
       policy: { required: false },
-      guard: { enabled: false },
+      guard: { enabled: true },
       session: { mode: 'Auto' },
       verification: { interval: '5m', timeout: '5s' },
       telemetry: { podMonitor: { enabled: false } },

@@ -3,7 +3,7 @@ import { KubernetesAccess, ServiceAccountSettings } from './access.ts';
 import { Authentication } from './authentication.ts';
 import { Exposure } from './exposure.ts';
 import { API_VERSION } from './group.ts';
-import { Guard, PolicySettings, Session } from './guard.ts';
+import { Guard, guardRules, PolicySettings, Session } from './guard.ts';
 import { EnvFromSource, Environment } from './kubernetes/environment.ts';
 import { Probe } from './kubernetes/probe.ts';
 import { ResourceRequirements } from './kubernetes/resources.ts';
@@ -126,7 +126,7 @@ export const MCPServerSpec = z
     expose: Exposure.prefault({}).describe('How callers reach the server. Default: a ClusterIP Service on port 80.'),
     authentication: Authentication.prefault({}).describe('Who may call. Default: everybody, as anonymous.'),
     policy: PolicySettings.prefault({}).describe('How policies apply. Default: none is required.'),
-    guard: Guard.prefault({}).describe('The proxy in front of the server. Default: off.'),
+    guard: Guard.prefault({}).describe('The proxy in front of the server. Default: on.'),
     session: Session.prefault({}).describe('Sessions. Default: as the server answers.'),
     verification: Verification.prefault({}).describe('How the server is verified by real MCP handshakes. Default: every 5 minutes.'),
     telemetry: Telemetry.prefault({}).describe('Metrics and traces. Default: no PodMonitor, nobody may scrape the guard, no traces.'),
@@ -176,6 +176,7 @@ export const MCPServerSpec = z
         rule: `has(self.container) || has(self.package) || !(${OF_THE_SERVER_CONTAINER.map((field) => `has(self.${field})`).join(' || ')})`,
         message: `remote and service run no container of the server: remove ${OF_THE_SERVER_CONTAINER.join(', ')}`,
       },
+      ...guardRules,
     ),
   );
 

@@ -25,7 +25,7 @@ export const Autoscaling = z
       .max(1_000_000)
       .optional()
       .describe(
-        'MCP requests per second and pod that are aimed at, counted by the guard. Refused in this release (GuardRequired). Default: requests do not count.',
+        'MCP requests per second and pod that are aimed at, counted by the guard and served by a metrics adapter (docs/how-to/autoscale.md). Default: requests do not count.',
       ),
     behavior: HorizontalPodAutoscalerBehavior.optional().describe('How fast it scales, as in autoscaling/v2. Default: as Kubernetes does.'),
   })

@@ -185,6 +185,9 @@ export class Fleet implements AsyncDisposable {
 /** A server may be Ready while its newest revision rolls out; not once that is done. */
 const isAboutRest = (rule: string): boolean => rule === 'Ready and Reconciling are both True';
 
+/** Where the operator itself verifies the server, and callers reach it without a guard. */
+export const UNGUARDED = { guard: { enabled: false } } as const;
+
 /** A server of the failing image that behaves well, unless `args` say otherwise. Replace what you need. */
 export const faulty = (args: readonly string[] = [], more: Partial<MCPServerSpecInput> = {}): MCPServerSpecInput => ({
   container: { image: FAULTY_IMAGE, imagePullPolicy: 'IfNotPresent', args: [...args] },

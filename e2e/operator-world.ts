@@ -27,6 +27,8 @@ import { MCPServers } from '../operator/controllers/mcpserver/stores.ts';
 const ROOT = join(import.meta.dirname, '..');
 const NAMESPACE = 'mcp-fleet-system';
 const ACCOUNT = 'mcp-fleet-operator';
+const CRD = 'mcpservers.mcp-fleet.dev';
+const CRD_FILE = 'mcp-fleet.dev_mcpservers.yaml';
 
 /** What a fake server answers, by name. */
 export type Answers = Map<string, ProbeResult>;
@@ -175,6 +177,17 @@ export class World implements AsyncDisposable {
         spec: { ...source, ...spec },
       }),
     );
+  }
+
+  /** Has a server that admission would refuse today, as one that was stored before it did. */
+  async storedBefore(namespace: string, name: string, spec: Partial<MCPServerSpecInput>): Promise<void> {
+    const rules = '/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations';
+    await this.kubectl(['patch', 'crd', CRD, '--type=json', '-p', JSON.stringify([{ op: 'remove', path: rules }])]);
+    try {
+      await until(() => this.server(namespace, name, spec));
+    } finally {
+      await this.apply(await readFile(join(ROOT, `crds/${CRD_FILE}`), 'utf8'));
+    }
   }
 
   /** Plays the kubelet once: every pod of a namespace that is not ready becomes ready. */

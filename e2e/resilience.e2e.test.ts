@@ -9,7 +9,7 @@ import { NAMESPACE, OPERATOR } from '../scripts/installation.ts';
 import { ROOT } from '../scripts/sources.ts';
 import { AuditMark, isOperatorWrite, said } from './audit.ts';
 import type { Cluster } from './cluster/cluster.ts';
-import { faulty, Fleet, MCPServers } from './fleet.ts';
+import { faulty, Fleet, MCPServers, UNGUARDED } from './fleet.ts';
 import { SILENT_IMAGE, silentImage } from './images/silent.ts';
 import type { Kubectl } from './kubectl.ts';
 import { type OperatedCluster, operatedCluster } from './operated.ts';
@@ -236,7 +236,9 @@ test('kinds that are installed later are used without a restart, and watched lik
 test('two hundred dead servers do not hold up a healthy one', async () => {
   const graveyard = await fleet.namespace();
   const [silent, podless] = [30, 170];
+  // Where a guard is, it is the guard that waits for a silent server.
   const dead = {
+    ...UNGUARDED,
     container: { image: SILENT_IMAGE, imagePullPolicy: 'IfNotPresent' as const },
     resources: { requests: { cpu: '1m', memory: '4Mi' } },
   };

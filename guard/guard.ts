@@ -214,7 +214,7 @@ export class Guard {
     const draining = new Draining(settings.drain, () => streams.closeAllAndHandedOver());
     const audit = new AuditLog(this.#sink, now);
     const inventory = new Inventory({
-      target: { url: new URL('http://localhost/mcp'), send: sendThroughUpstream(upstream), headers: this.#verificationHeaders() },
+      target: { url: place(settings.upstream), send: sendThroughUpstream(upstream), headers: this.#verificationHeaders() },
       interval: settings.verification.interval,
       timeout: settings.verification.timeout,
       now,
@@ -305,6 +305,11 @@ export class Guard {
     );
     return new Sealer(() => keys);
   }
+}
+
+/** Where the server is, for the words of what fails. Nothing of a query, which may hold a credential. */
+function place(upstream: Settings['upstream']): URL {
+  return upstream.transport === 'Stdio' ? new URL('http://localhost/mcp') : new URL(upstream.url.pathname, upstream.url.origin);
 }
 
 const HTTP_METHODS = new Set(['GET', 'POST', 'DELETE', 'response']);

@@ -96,8 +96,10 @@ test.concurrent('with it the server alone has a token, which expires and which t
   expect(volume?.projected?.sources?.find(({ serviceAccountToken }) => serviceAccountToken !== undefined)).toMatchObject({
     serviceAccountToken: { expirationSeconds: 600, path: 'token' },
   });
-  const holders = pod?.spec?.containers.filter(({ volumeMounts = [] }) => volumeMounts.some(({ name }) => name === volume?.name));
-  expect(holders?.map(({ name }) => name)).toEqual(['server']);
+  const all = [...(pod?.spec?.initContainers ?? []), ...(pod?.spec?.containers ?? [])];
+  expect(all.map(({ name }) => name)).toEqual(['guard', 'server', 'companion']);
+  const holders = all.filter(({ volumeMounts = [] }) => volumeMounts.some(({ name }) => name === volume?.name));
+  expect(holders.map(({ name }) => name)).toEqual(['server']);
   const address = new URL(`http://${pod?.status?.podIP ?? ''}:8081/mcp`);
   await expect(fleet.callAt(address, 'read_file', { path: `${CREDENTIALS}/token` })).rejects.toThrow(/ENOENT/);
 });

@@ -18,7 +18,7 @@ import {
   ServiceAccounts,
   Services,
 } from '../../operator/kube/resources.ts';
-import { faulty, Fleet } from '../fleet.ts';
+import { faulty, Fleet, UNGUARDED } from '../fleet.ts';
 import { type Kubectl, kubectlFor } from '../kubectl.ts';
 
 let fleet: Fleet;
@@ -112,6 +112,7 @@ test('every owned object that is edited or deleted comes back', async () => {
     { resource: NetworkPolicies, name: own, edit: { spec: { ingress: [{}] } } },
     { resource: Ingresses, name: own, edit: { spec: { rules: [{ host: 'mallory.example.com' }] } } },
     { resource: ConfigMaps, name: { namespace, name: 'owned-tools' }, edit: { data: { 'tools.json': '[]' } } },
+    { resource: ConfigMaps, name: { namespace, name: 'owned-policy' }, edit: { data: { 'bundle.json': '{}' } } },
   ];
   for (const child of children) await harm(child);
   // Last: its pods go with it.
@@ -234,24 +235,15 @@ test('an object of that name that is not ours stays untouched and is reported, w
   await kubectl(['delete', 'mcpserver', 'clusterrole', 'clusterrolebinding', '-n', namespace, '--timeout=60s']);
 }, 240_000);
 
-test('a server that turns to what its cluster cannot give loses everything that would serve', async () => {
+test('a server without a guard that turns to what needs one is refused in words, and serves as before', async () => {
   const namespace = await fleet.namespace();
-  const own = { namespace, name: 'turned' };
-  await fleet.apply(namespace, 'turned', faulty());
+  await fleet.apply(namespace, 'turned', faulty([], UNGUARDED));
   await fleet.ready(namespace, 'turned');
-  await fleet.apply(namespace, 'turned', faulty([], { authentication: { type: 'Guard', anonymous: true } }));
-  await fleet.until(namespace, 'turned', 'Ready', { status: 'False', reason: 'GuardRequired' });
-  for (const [resource, name] of [
-    [Deployments, own],
-    [Services, own],
-    [ServiceAccounts, own],
-    [ConfigMaps, { namespace, name: 'turned-tools' }],
-  ] as readonly [Resource, ObjectName][]) {
-    await fleet.eventually(
-      () => fleet.find(resource, name),
-      (found) => found === undefined,
-    );
-  }
+  await expect(
+    fleet.apply(namespace, 'turned', faulty([], { ...UNGUARDED, authentication: { type: 'Guard', anonymous: true } })),
+  ).rejects.toThrow(/spec\.guard\.enabled: .*authentication\.type other than None needs the guard: remove guard\.enabled: false/);
+  await fleet.ready(namespace, 'turned');
+  expect(await fleet.call(namespace, 'turned', 'echo', { message: 'as before' })).toBe('as before');
 });
 
 test('kubectl rollout restart works, and what others put into pods stays and is told', async () => {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { MCPServerSpecInput } from '../../api/mcpserver.ts';
 import { ConfigMaps, namespaced, Secrets, type Untyped } from '../../operator/kube/resources.ts';
 import { AuditMark, isOperatorWrite, said } from '../audit.ts';
-import { type BehaviourChange, faulty, Fleet, MCPServers } from '../fleet.ts';
+import { type BehaviourChange, faulty, Fleet, MCPServers, UNGUARDED } from '../fleet.ts';
 import { History } from '../history.ts';
 import { type Kubectl, kubectlFor } from '../kubectl.ts';
 
@@ -44,6 +44,46 @@ const misbehaving = (mode: string, reason: string, ...says: readonly RegExp[]): 
   mend: behave({ mode: 'Healthy' }),
 });
 
+const crashing = {
+  spec: spec({}, '--mode', 'Crash', '--message', 'fatal: database db.internal is not there'),
+  condition: 'Available',
+  reason: 'CrashLooping',
+  says: [/Container server ended with exit code 1/, /Last log lines:\n.*fatal: database db\.internal is not there/],
+  mend: apply(spec()),
+} as const satisfies Breakage;
+
+const deaf = (guard: Partial<MCPServerSpecInput>): Breakage => ({
+  spec: spec({ ...guard, probes: { startup: { tcpSocket: { port: 8080 }, periodSeconds: 1, failureThreshold: 10 } } }, '--port', '9999'),
+  condition: 'Available',
+  reason: 'CrashLooping',
+  says: [/nothing listened on port 8080 in time/, /set transport\.port to the port of the server/],
+  mend: apply(spec({ ...guard, transport: { type: 'StreamableHTTP', port: 9999 } }, '--port', '9999')),
+});
+
+/** How each server that answers wrongly is told, whoever verifies it: the guard beside it, or the operator through its Service. */
+const wrongAnswers: Readonly<Record<string, Breakage>> = {
+  'a server that accepts connections and never answers': misbehaving(
+    'Silent',
+    'Timeout',
+    /accepts connections, but an answer to initialize did not come within 5 s from http:\/\/\S+\/mcp/,
+  ),
+  'a server that answers too slowly': {
+    ...misbehaving('Slow', 'Timeout', /did not come within 5 s/),
+    spec: spec({}, '--mode', 'Slow', '--delay', '20000'),
+  },
+  'a server that answers bytes which are not HTTP': misbehaving('Binary', 'ProtocolError', /is not HTTP/, /Is it the right port/),
+  'a server that answers a web page': misbehaving(
+    'WebPage',
+    'ProtocolError',
+    /content type text\/html where MCP has application\/json/,
+    /<title>Welcome<\/title>/,
+  ),
+  'a server that answers 503': misbehaving('Unavailable', 'ProtocolError', /HTTP 503/, /the upstream is down/),
+  'a server that answers a JSON-RPC error': misbehaving('JsonRpcError', 'HandshakeFailed', /-32603/, /the backing database is gone/),
+};
+
+const unguarded = (breakage: Breakage): Breakage => ({ ...breakage, spec: { ...breakage.spec, ...UNGUARDED } });
+
 const breakages: Readonly<Record<string, Breakage>> = {
   'a missing Secret in env': {
     spec: spec({ env: fromSecret('github', 'token') }),
@@ -80,13 +120,8 @@ const breakages: Readonly<Record<string, Breakage>> = {
     says: [/Image registry\.example\.com\/nobody\/nothing:v1 cannot be pulled: .*failed to resolve reference/],
     mend: apply(spec()),
   },
-  'a crash loop': {
-    spec: spec({}, '--mode', 'Crash', '--message', 'fatal: database db.internal is not there'),
-    condition: 'Available',
-    reason: 'CrashLooping',
-    says: [/ended with exit code 1/, /Last log lines:\n.*fatal: database db\.internal is not there/],
-    mend: apply(spec()),
-  },
+  'a crash loop': crashing,
+  'a crash loop without a guard': { ...crashing, spec: { ...crashing.spec, ...UNGUARDED }, mend: apply(spec(UNGUARDED)) },
   'a server that writes to its read-only file system': {
     spec: spec({}, '--mode', 'WriteRoot'),
     condition: 'Available',
@@ -115,38 +150,20 @@ const breakages: Readonly<Record<string, Breakage>> = {
     says: [/No node takes the pod/, /node\(s\) didn't match Pod's node affinity\/selector/],
     mend: apply(spec()),
   },
-  'a port on which nothing listens': {
-    spec: spec({ probes: { startup: { tcpSocket: { port: 8080 }, periodSeconds: 1, failureThreshold: 10 } } }, '--port', '9999'),
-    condition: 'Available',
-    reason: 'CrashLooping',
-    says: [/nothing listened on port 8080 in time/, /set transport\.port to the port of the server/],
-    mend: apply(spec({ transport: { type: 'StreamableHTTP', port: 9999 } }, '--port', '9999')),
-  },
+  'a port on which nothing listens': deaf({}),
+  'a port on which nothing listens, without a guard': deaf(UNGUARDED),
   "a readiness probe of the user's own that fails": {
-    spec: spec({ probes: { readiness: { httpGet: { path: '/healthz', port: 8080 }, periodSeconds: 2, failureThreshold: 2 } } }),
+    spec: spec({
+      ...UNGUARDED,
+      probes: { readiness: { httpGet: { path: '/healthz', port: 8080 }, periodSeconds: 2, failureThreshold: 2 } },
+    }),
     condition: 'Available',
     reason: 'ServerNotAnswering',
     says: [/readiness probe \(probes\.readiness\) fails: HTTP probe failed with statuscode: 404/],
-    mend: apply(spec()),
+    mend: apply(spec(UNGUARDED)),
   },
-  'a server that accepts connections and never answers': misbehaving(
-    'Silent',
-    'Timeout',
-    /accepts connections, but an answer to initialize did not come within 5 s from http:\/\/\S+\.svc\.cluster\.local\/mcp/,
-  ),
-  'a server that answers too slowly': {
-    ...misbehaving('Slow', 'Timeout', /did not come within 5 s/),
-    spec: spec({}, '--mode', 'Slow', '--delay', '20000'),
-  },
-  'a server that answers bytes which are not HTTP': misbehaving('Binary', 'ProtocolError', /is not HTTP/, /Is it the right port/),
-  'a server that answers a web page': misbehaving(
-    'WebPage',
-    'ProtocolError',
-    /content type text\/html where MCP has application\/json/,
-    /<title>Welcome<\/title>/,
-  ),
-  'a server that answers 503': misbehaving('Unavailable', 'ProtocolError', /HTTP 503/, /the upstream is down/),
-  'a server that answers a JSON-RPC error': misbehaving('JsonRpcError', 'HandshakeFailed', /-32603/, /the backing database is gone/),
+  ...wrongAnswers,
+  ...Object.fromEntries(Object.entries(wrongAnswers).map(([what, breakage]) => [`${what}, without a guard`, unguarded(breakage)])),
 };
 
 let fleet: Fleet;

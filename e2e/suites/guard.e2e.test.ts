@@ -38,12 +38,11 @@ async function scene({ onTestFinished }: TestContext): Promise<Scene> {
   };
 }
 
-const guard = { enabled: true };
 const namesOf = async (client: MCPClient): Promise<string[]> => (await client.listTools()).tools.map(({ name }) => name).toSorted();
 
 test.concurrent('calls pass the guard, also while pods are replaced under traffic', async (context) => {
   const { fleet, namespace, connect } = await scene(context);
-  const spec = faulty(['--era', 'Legacy'], { guard, replicas: 2 });
+  const spec = faulty(['--era', 'Legacy'], { replicas: 2 });
   await fleet.apply(namespace, 'good', spec);
   const ready = await fleet.ready(namespace, 'good');
   expect(ready.status?.guards).toEqual({ total: 2, current: 2 });
@@ -82,7 +81,7 @@ test.concurrent('calls pass the guard, also while pods are replaced under traffi
 
 test.concurrent('a server on loopback is reached through its guard alone', async (context) => {
   const { fleet, namespace, connect } = await scene(context);
-  await fleet.apply(namespace, 'inner', faulty(['--address', '127.0.0.1'], { guard, transport: { bind: 'Loopback' } }));
+  await fleet.apply(namespace, 'inner', faulty(['--address', '127.0.0.1'], { transport: { bind: 'Loopback' } }));
   await fleet.ready(namespace, 'inner');
   expect(await namesOf(await connect('inner'))).toContain('echo');
   const [pod] = await fleet.pods(namespace, 'inner');
@@ -104,7 +103,6 @@ test.concurrent('a policy in four lines makes a server read-only, without a rest
       command: ['node', 'dist/index.js', 'streamableHttp'],
     },
     transport: { port: 3001 },
-    guard,
   };
   await fleet.apply(namespace, 'everything', everything);
   await fleet.ready(namespace, 'everything', 120);
@@ -154,7 +152,6 @@ test.concurrent('the Kubernetes server under a read-only policy lists and answer
   await fleet.apply(namespace, 'kubernetes', {
     container: { image: KUBERNETES_MCP_SERVER_PUBLISHED, args: ['--port', '8080'] },
     kubernetesAccess: { clusterRoles: ['view'] },
-    guard,
   });
   await fleet.ready(namespace, 'kubernetes', 120);
   await fleet.until(namespace, 'kubernetes', 'PolicyApplied', { status: 'True', reason: 'Applied' });
@@ -178,7 +175,6 @@ test.concurrent('a stdio server runs like any other, in its own image', async (c
     },
     transport: { type: 'Stdio' as const },
     stdio: { processes },
-    guard,
   });
   await fleet.apply(namespace, 'shared', stdio('Shared'));
   await fleet.apply(namespace, 'own', stdio('PerSession'));
@@ -204,7 +200,7 @@ test.concurrent('the guard stands in front of a Service that somebody else runs'
   const { fleet, namespace, connect, policy } = await scene(context);
   await fleet.apply(namespace, 'theirs', faulty(['--era', 'Legacy']));
   await fleet.ready(namespace, 'theirs');
-  await fleet.apply(namespace, 'front', { service: { name: 'theirs', port: 80 }, guard });
+  await fleet.apply(namespace, 'front', { service: { name: 'theirs', port: 80 } });
   const { status } = await fleet.ready(namespace, 'front', 120);
   expect(status?.guards).toEqual({ total: 1, current: 1 });
   const client = await connect('front');

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { MCPServer } from '../../api/mcpserver.ts';
 import { ConfigMaps, Deployments, HorizontalPodAutoscalers, PodDisruptionBudgets } from '../../operator/kube/resources.ts';
 import type { Deployment, Pod } from '../../operator/kube/wire.ts';
-import { faulty, Fleet } from '../fleet.ts';
+import { faulty, Fleet, UNGUARDED } from '../fleet.ts';
 import { type Kubectl, kubectlFor } from '../kubectl.ts';
 import { Traffic } from '../traffic.ts';
 import { Versions } from '../versions.ts';
@@ -143,11 +143,12 @@ test('a disruption budget exists from two guaranteed pods on, and evictions obey
   expect(await evict(last)).toBe(201);
 });
 
-test('rollouts lose no call, not even of a single pod', async () => {
+test('rollouts without a guard lose no call, not even of a single pod', async () => {
   const namespace = await fleet.namespace();
   const name = 'called';
   const spec = (generation: string) =>
     faulty([], {
+      ...UNGUARDED,
       env: [
         { name: 'GENERATION', value: generation },
         { name: 'GREETING', valueFrom: { configMapKeyRef: { name: 'greetings', key: 'morning' } } },

@@ -9,7 +9,7 @@ import { capture } from '../../cli/testing/capture.ts';
 import { parseToolList } from '../../mcp/tool-list.ts';
 import { ConfigMaps, Deployments, Events, Services } from '../../operator/kube/resources.ts';
 import { ROOT } from '../../scripts/sources.ts';
-import { faulty, Fleet, MCPServers } from '../fleet.ts';
+import { faulty, Fleet, MCPServers, UNGUARDED } from '../fleet.ts';
 import { type Kubectl, kubectlFor } from '../kubectl.ts';
 import { expectRestricted } from '../restricted.ts';
 
@@ -111,11 +111,15 @@ describe('a container', () => {
     expect(server.status?.tools?.names?.length).toBe(50);
   });
 
-  test.concurrent('in front of which there should be a guard is refused in words', async () => {
+  test.concurrent('without a guard is verified by the operator, and called as itself', async () => {
     const namespace = await fleet.namespace();
-    await fleet.apply(namespace, 'guarded', { remote: { url: 'https://mcp.example.com/mcp' } });
-    await fleet.until(namespace, 'guarded', 'Ready', { status: 'False', reason: 'GuardRequired', message: /spec\.remote needs the guard/ });
-    expect(await fleet.pods(namespace, 'guarded')).toEqual([]);
+    await fleet.apply(namespace, 'bare', faulty([], UNGUARDED));
+    const server = await fleet.ready(namespace, 'bare');
+    await inventory(namespace, server);
+    expect(server.status?.guards).toBeUndefined();
+    const [pod] = await fleet.pods(namespace, 'bare');
+    expect(pod?.spec?.initContainers).toBeUndefined();
+    expect(await callEveryWay(namespace, 'bare', 'echo', { message: 'hello' })).toEqual(['hello', 'hello']);
   });
 });
 

@@ -118,7 +118,7 @@ class Handler implements Dispatcher.DispatchHandler, Exchange {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#sink.fail(failure(error));
+    this.#sink.fail({ ...failure(error), error });
   }
 }
 

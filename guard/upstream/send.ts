@@ -1,10 +1,11 @@
 import type { Send } from '../../mcp/http.ts';
 import { Fault } from '../../mcp/fault.ts';
+import { networkFault } from '../../mcp/network-fault.ts';
 import type { Upstream } from './upstream.ts';
 
 /** How the inventory talks to the server: the same way as callers' requests, whatever it is reached by. */
 export function sendThroughUpstream(upstream: Upstream): Send {
-  return ({ method, headers, body, signal }) => {
+  return ({ method, url, headers, body, signal }) => {
     if (method === 'PATCH') return Promise.reject(new TypeError('MCP has no PATCH'));
     const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<Send>>>();
     let push: ((chunk: Uint8Array) => void) | undefined;
@@ -30,8 +31,9 @@ export function sendThroughUpstream(upstream: Upstream): Send {
               if (push !== undefined) controller.close();
               push = undefined;
             },
-            fail: ({ status, cause }) => {
-              const fault = new Fault(status === 504 ? 'Timeout' : 'ConnectionRefused', cause);
+            fail: ({ status, cause, error }) => {
+              const fault =
+                error === undefined ? new Fault(status === 504 ? 'Timeout' : 'ConnectionRefused', cause) : networkFault(error, url);
               reject(fault);
               if (push !== undefined) controller.error(fault);
               push = undefined;

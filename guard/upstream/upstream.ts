@@ -42,6 +42,8 @@ export interface UpstreamFailure {
   readonly cause: string;
   /** True when no connection came about, so that the server cannot have seen the request. */
   readonly unseen?: true;
+  /** What the client library said, for whoever explains it to people who run the server. Never for callers. */
+  readonly error?: Error;
 }
 
 /** The caller of what is nobody's request. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MCPServerSpecInput } from '../../../api/mcpserver.ts';
 import { type AcceptanceInput, firstViolation, isStalled } from './acceptance.ts';
-import { server } from './builders.ts';
+import { server, UNGUARDED } from './builders.ts';
 import type { Reference } from './references.ts';
 
 const reference = (kind: Reference['kind'], name: string, optional = false): Reference => ({ kind, name, optional, writable: false });
@@ -31,20 +31,20 @@ describe('a server', () => {
         },
       },
     ],
-    'with a guard': [{ guard: { enabled: true } }],
-    'that shares its processes where no guard is': [{ podTemplate: { spec: { shareProcessNamespace: true } } }],
-    'behind a guard, sharing nothing': [{ guard: { enabled: true }, podTemplate: { spec: { hostNetwork: false, hostPID: null } } }],
+    'without a guard': [UNGUARDED],
+    'that shares its processes where no guard is': [{ ...UNGUARDED, podTemplate: { spec: { shareProcessNamespace: true } } }],
+    'behind a guard, sharing nothing': [{ podTemplate: { spec: { hostNetwork: false, hostPID: null } } }],
     'on loopback behind a guard, with API keys and a required policy': [
       {
-        guard: { enabled: true },
         transport: { bind: 'Loopback' },
         authentication: { type: 'Guard', apiKeys: { secretName: 'keys' } },
         policy: { required: true },
       },
     ],
-    'that is remote, a Service or speaks Stdio, behind a guard': [
-      { guard: { enabled: true }, remote: { url: 'https://x.example.com/mcp' } },
-    ],
+    'that is remote': [{ remote: { url: 'https://x.example.com/mcp' } }],
+    'that is a Service': [{ service: { name: 'x', port: 80 } }],
+    'that speaks Stdio': [{ container: { image: 'x:1', command: ['x'] }, transport: { type: 'Stdio' } }],
+    'that scales by requests': [{ autoscaling: { maxReplicas: 2, requestsPerSecond: 5 } }],
     'that works in the namespaces of the operator': [{ kubernetesAccess: { rules, namespaces: ['a'] } }, { namespaces: ['a', 'agents'] }],
   };
   for (const [name, [spec, changes]] of Object.entries(accepted))
@@ -53,24 +53,40 @@ describe('a server', () => {
   const refused: Record<string, [spec: Partial<MCPServerSpecInput>, reason: string, message: RegExp, changes?: Partial<AcceptanceInput>]> =
     {
       'with a tunnel': [{ tunnel: { peer: 'a', namespace: 'b', name: 'c' } }, 'InvalidSpec', /set by the operator alone/],
-      'that is remote': [{ remote: { url: 'https://x.example.com/mcp' } }, 'GuardRequired', /spec\.remote needs (a|the) guard/],
-      'that is a Service': [{ service: { name: 'x', port: 80 } }, 'GuardRequired', /spec\.service needs (a|the) guard/],
-      'over Stdio': [
-        { container: { image: 'x:1', command: ['x'] }, transport: { type: 'Stdio' } },
+      'that is remote, without a guard': [
+        { ...UNGUARDED, remote: { url: 'https://x.example.com/mcp' } },
         'GuardRequired',
-        /transport\.type: Stdio needs (a|the) guard/,
+        /spec\.remote needs the guard/,
       ],
-      'on loopback': [{ transport: { bind: 'Loopback' } }, 'GuardRequired', /transport\.bind: Loopback/],
-      'with authentication': [{ authentication: { type: 'Guard', anonymous: true } }, 'GuardRequired', /authentication\.type/],
-      'that requires a policy': [{ policy: { required: true } }, 'GuardRequired', /policy\.required/],
-      'that scales by requests': [{ autoscaling: { maxReplicas: 2, requestsPerSecond: 5 } }, 'GuardRequired', /requestsPerSecond/],
-      'that is verified with a Secret': [
-        { verification: { headers: [{ name: 'A', valueFrom: { secretKeyRef: { name: 'a', key: 'b' } } }] } },
+      'that is a Service, without a guard': [
+        { ...UNGUARDED, service: { name: 'x', port: 80 } },
+        'GuardRequired',
+        /spec\.service needs the guard/,
+      ],
+      'over Stdio, without a guard': [
+        { ...UNGUARDED, container: { image: 'x:1', command: ['x'] }, transport: { type: 'Stdio' } },
+        'GuardRequired',
+        /transport\.type: Stdio needs the guard/,
+      ],
+      'on loopback, without a guard': [{ ...UNGUARDED, transport: { bind: 'Loopback' } }, 'GuardRequired', /transport\.bind: Loopback/],
+      'with authentication, without a guard': [
+        { ...UNGUARDED, authentication: { type: 'Guard', anonymous: true } },
+        'GuardRequired',
+        /authentication\.type/,
+      ],
+      'that requires a policy, without a guard': [{ ...UNGUARDED, policy: { required: true } }, 'GuardRequired', /policy\.required/],
+      'that scales by requests, without a guard': [
+        { ...UNGUARDED, autoscaling: { maxReplicas: 2, requestsPerSecond: 5 } },
+        'GuardRequired',
+        /requestsPerSecond/,
+      ],
+      'that is verified with a Secret, without a guard': [
+        { ...UNGUARDED, verification: { headers: [{ name: 'A', valueFrom: { secretKeyRef: { name: 'a', key: 'b' } } }] } },
         'GuardRequired',
         /verification\.headers/,
       ],
       'with several of these, all of which are named': [
-        { transport: { bind: 'Loopback' }, policy: { required: true } },
+        { ...UNGUARDED, transport: { bind: 'Loopback' }, policy: { required: true } },
         'GuardRequired',
         /transport\.bind: Loopback, spec\.policy\.required: true needs/,
       ],
@@ -137,17 +153,17 @@ describe('a server', () => {
         /initContainers\[x\]\.volumeMounts\[guard-shim\]/,
       ],
       'that shares its processes with the guard': [
-        { guard: { enabled: true }, podTemplate: { spec: { shareProcessNamespace: true } } },
+        { podTemplate: { spec: { shareProcessNamespace: true } } },
         'ProtectedField',
         /spec\.shareProcessNamespace is protected: leave it out/,
       ],
       'that opens its port on the node around the guard': [
-        { guard: { enabled: true }, podTemplate: { spec: { hostNetwork: true } } },
+        { podTemplate: { spec: { hostNetwork: true } } },
         'ProtectedField',
         /spec\.hostNetwork is protected/,
       ],
       'that sees the processes of the node beside the guard': [
-        { guard: { enabled: true }, podTemplate: { spec: { hostPID: true } } },
+        { podTemplate: { spec: { hostPID: true } } },
         'ProtectedField',
         /spec\.hostPID is protected/,
       ],

@@ -11,6 +11,9 @@ export interface ServerChanges {
   readonly status?: MCPServerStatus;
 }
 
+/** For tests of what holds where callers reach the server itself. */
+export const UNGUARDED = { guard: { enabled: false } } as const;
+
 /** An MCPServer called `github` in namespace `agents`, with the defaults that the API server fills in. */
 export function server(spec: Partial<MCPServerSpecInput> = {}, { metadata, status }: ServerChanges = {}): MCPServer {
   const runs = ['container', 'package', 'remote', 'service', 'tunnel'].some((source) => source in spec);

@@ -6,13 +6,13 @@ import { KubeError, type KubeErrorCode } from '../../kube/errors.ts';
 import { keyOf, type KubeObject, type Resource } from '../../kube/object.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
 import { ObjectStore } from '../../runtime/store.ts';
-import { server } from './builders.ts';
+import { server, UNGUARDED } from './builders.ts';
 import { issuerWorld } from '../issuer/testing/world.ts';
 import { Enforcement } from './enforcement.ts';
 import { ServerKeys } from './issuerkeys.ts';
 import { type Stores, watchStores } from './stores.ts';
 
-const guarded = server({ guard: { enabled: true } }) as MCPServer & KubeObject;
+const guarded = server() as MCPServer & KubeObject;
 const inventory = listedInventory(toolInventory([{ name: 'read', inputSchema: {}, annotations: { readOnlyHint: true } }]));
 
 const emptyStores = (): Stores =>
@@ -135,7 +135,7 @@ describe('a server whose spec is refused', () => {
   it('has nothing to enforce where no guard was ever started', async () => {
     expect(await enforcementOf(emptyStores(), taken).of(refused, key, false, signal)).toBeUndefined();
     const enforcement = enforcementOf(emptyStores(), taken);
-    await enforcement.of(server({}), key, true, signal);
+    await enforcement.of(server(UNGUARDED), key, true, signal);
     expect(await enforcement.of(refused, key, false, signal)).toBeUndefined();
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { MCPServerSpecInput } from '../../../api/mcpserver.ts';
 import type { Untyped } from '../../kube/resources.ts';
 import type { Ingress, Service } from '../../kube/wire.ts';
-import { server } from './builders.ts';
+import { server, UNGUARDED } from './builders.ts';
 import { address, type Exposed, exposure } from './exposure.ts';
 
 const nothing: Exposed = { service: undefined, ingress: undefined, httpRoute: undefined, hasHTTPRoutes: true };
@@ -55,8 +55,12 @@ describe('Exposed', () => {
 describe('the address', () => {
   const cases: Record<string, [spec: Partial<MCPServerSpecInput>, expected: ReturnType<typeof address>]> = {
     'is that of the Service': [{}, { url: 'http://github.agents.svc.cluster.local/mcp' }],
-    'has port and path where they differ': [
+    'has the port where it differs, and the path of the guard': [
       { expose: { service: { port: 8000 } }, transport: { type: 'SSE', path: '/events' } },
+      { url: 'http://github.agents.svc.cluster.local:8000/mcp' },
+    ],
+    "has the server's own path without a guard": [
+      { ...UNGUARDED, expose: { service: { port: 8000 } }, transport: { type: 'SSE', path: '/events' } },
       { url: 'http://github.agents.svc.cluster.local:8000/events' },
     ],
     'has those of route and Ingress': [

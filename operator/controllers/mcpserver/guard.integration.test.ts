@@ -6,6 +6,7 @@ import { parseBundle } from '../../../mcp/policy/bundlecheck.ts';
 import { ConfigMaps, Deployments, NetworkPolicies, Pods, Secrets } from '../../kube/resources.ts';
 import { type Condition, conditionOf } from '../../runtime/conditions.ts';
 import { kstatusViolations } from '../../runtime/kstatus.ts';
+import { UNGUARDED } from './builders.ts';
 import { MCPServers, MCPToolPolicies } from './stores.ts';
 
 let world: World;
@@ -20,8 +21,6 @@ afterAll(async () => {
   await operator?.stop();
   await world?.[Symbol.asyncDispose]();
 });
-
-const guarded = { guard: { enabled: true } };
 
 const policy = (namespace: string, name: string, spec: MCPToolPolicySpecInput): Promise<string> =>
   world.apply(JSON.stringify({ apiVersion: 'mcp-fleet.dev/v1alpha1', kind: 'MCPToolPolicy', metadata: { name, namespace }, spec }));
@@ -43,7 +42,7 @@ describe('a server with a guard', () => {
   const name = 'echo';
   beforeAll(async () => {
     await world.namespace(namespace);
-    await world.server(namespace, name, { ...guarded, replicas: 2 });
+    await world.server(namespace, name, { replicas: 2 });
     await world.ready(namespace, name);
   });
 
@@ -179,7 +178,6 @@ describe('a server whose spec is refused', () => {
   const name = 'echo';
   const config = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'config', namespace }, data: { level: 'a' } };
   const spec = (level: string) => ({
-    ...guarded,
     env: [{ name: 'LEVEL', valueFrom: { configMapKeyRef: { name: level, key: 'level' } } }],
   });
   const inForce = async () => (await bundleOf(namespace, name)).policy;
@@ -223,7 +221,7 @@ describe('a server whose spec is refused', () => {
 describe('policies that do not fit into a bundle', () => {
   it('leave what fitted last in force, and everybody is told', async () => {
     const namespace = await world.namespace('large');
-    await world.server(namespace, 'echo', guarded);
+    await world.server(namespace, 'echo');
     await policy(namespace, 'read', readOnly);
     await until(async () => {
       await world.runPods(namespace);
@@ -244,7 +242,7 @@ describe('policies that do not fit into a bundle', () => {
     });
     expect((await bundleOf(namespace, 'echo')).policy.policies.map((entry) => entry.name)).toContain('read');
     // The spec goes its way all the same.
-    await world.server(namespace, 'echo', { ...guarded, replicas: 2 });
+    await world.server(namespace, 'echo', { replicas: 2 });
     await until(async () => expect((await world.get(Deployments, { namespace, name: 'echo' })).spec?.replicas).toBe(2));
     await world.client.delete(MCPToolPolicies, { namespace, name: 'l4' });
     await until(async () => {
@@ -257,7 +255,7 @@ describe('policies that do not fit into a bundle', () => {
 describe('policies', () => {
   it('of the operator’s namespace reach the namespaces that they name', async () => {
     const namespace = await world.namespace('team-a');
-    await world.server(namespace, 'one', guarded);
+    await world.server(namespace, 'one');
     await policy(SYSTEM, 'platform', { ...readOnly, namespaces: { matchNames: ['team-*'] } });
     await until(async () =>
       expect((await bundleOf(namespace, 'one')).policy.policies).toMatchObject([{ namespace: SYSTEM, name: 'platform', tier: 'platform' }]),
@@ -274,7 +272,7 @@ describe('policies', () => {
 
   it('that select a server without a guard are reported as not enforced', async () => {
     const namespace = await world.namespace('bare');
-    await world.server(namespace, 'open');
+    await world.server(namespace, 'open', UNGUARDED);
     await policy(namespace, 'read', readOnly);
     await until(async () => {
       await world.runPods(namespace);
@@ -285,7 +283,7 @@ describe('policies', () => {
 
   it('that are required and missing are reported', async () => {
     const namespace = await world.namespace('strict');
-    await world.server(namespace, 'needy', { ...guarded, policy: { required: true } });
+    await world.server(namespace, 'needy', { policy: { required: true } });
     await until(async () => {
       await world.runPods(namespace);
       expect(await world.condition(namespace, 'needy', 'PolicyApplied')).toMatchObject({ status: 'False', reason: 'PolicyMissing' });
@@ -296,7 +294,7 @@ describe('policies', () => {
   it('tell about patterns that match nothing', async () => {
     const namespace = await world.namespace('typo');
     world.answers.set('typo', verifiedBy('search'));
-    await world.server(namespace, 'typo', guarded);
+    await world.server(namespace, 'typo');
     await world.ready(namespace, 'typo');
     await policy(namespace, 'wrong', { selector: {}, defaultAction: 'Deny', rules: [{ name: 'r', effect: 'Allow', tools: ['serach'] }] });
     await until(async () => {

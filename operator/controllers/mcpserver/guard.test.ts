@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MCPServerSpecInput } from '../../../api/mcpserver.ts';
 import type { Container, PodSpec } from '../../kube/wire.ts';
-import { input, server } from './builders.ts';
+import { input, server, UNGUARDED } from './builders.ts';
 import { deployment } from './deployment.ts';
 import { headerData } from './guard.ts';
 import { networkPolicy } from './networkpolicy.ts';
@@ -9,9 +9,7 @@ import { podTemplate } from './podspec.ts';
 import { policyConfigMap } from './policyconfigmap.ts';
 import { references } from './references.ts';
 
-const guard = { enabled: true };
-
-const pod = (spec: Partial<MCPServerSpecInput>): PodSpec => podTemplate(input({ guard, ...spec })).spec ?? { containers: [] };
+const pod = (spec: Partial<MCPServerSpecInput>): PodSpec => podTemplate(input(spec)).spec ?? { containers: [] };
 const containers = ({ initContainers = [], containers: regular }: PodSpec): readonly Container[] => [...initContainers, ...regular];
 const named = (spec: PodSpec, name: string): Container => {
   const found = containers(spec).find((container) => container.name === name);
@@ -90,13 +88,13 @@ describe('the pod of a server that runs elsewhere', () => {
   });
 
   it('finds the literal headers beside its bundle', () => {
-    const headers = headerData(server({ guard, remote }).spec);
-    const made = policyConfigMap(input({ guard, remote }, { bundle: { files: { 'bundle.json': '{}' }, headers, pinned: false } }));
+    const headers = headerData(server({ remote }).spec);
+    const made = policyConfigMap(input({ remote }, { bundle: { files: { 'bundle.json': '{}' }, headers, pinned: false } }));
     expect(made?.data).toEqual({ 'bundle.json': '{}', 'header-remote-0': 'a' });
   });
 
   it('may open connections to the port of its server, wherever that is', () => {
-    const { spec } = networkPolicy(input({ guard, remote, network: { egress: { internet: false } } })) ?? {};
+    const { spec } = networkPolicy(input({ remote, network: { egress: { internet: false } } })) ?? {};
     expect(spec?.egress).toContainEqual({ ports: [{ port: 8443, protocol: 'TCP' }] });
   });
 
@@ -112,7 +110,7 @@ describe('the pod of a server that runs elsewhere', () => {
 
 describe('a server that runs elsewhere, without a guard', () => {
   it('has no pod', () => {
-    expect(deployment(input({ remote: { url: 'https://mcp.example.com/mcp' } }))).toBeUndefined();
+    expect(deployment(input({ ...UNGUARDED, remote: { url: 'https://mcp.example.com/mcp' } }))).toBeUndefined();
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MCPServerSpecInput } from '../../../api/mcpserver.ts';
 import { apiServerAddresses } from './apiserver.ts';
-import { input } from './builders.ts';
+import { input, UNGUARDED } from './builders.ts';
 import { networkPolicy } from './networkpolicy.ts';
 
 const spec = (given: Partial<MCPServerSpecInput> = {}) => networkPolicy(input(given))?.spec;
@@ -16,6 +16,12 @@ const internet = {
     { ipBlock: { cidr: '0.0.0.0/0', except: ['10.0.0.0/8', '100.64.0.0/10', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'] } },
     { ipBlock: { cidr: '::/0', except: ['64:ff9b::/96', 'fc00::/7', 'fe80::/10'] } },
   ],
+};
+const operator = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'mcp-fleet-system' } } };
+/** Guards hand sessions over to each other. */
+const siblings = {
+  ports: [{ port: 15_080, protocol: 'TCP' }],
+  to: [{ podSelector: { matchLabels: { 'mcp-fleet.dev/server': 'github' } } }],
 };
 const team = { namespaceSelector: { matchLabels: { team: 'a' } } };
 
@@ -37,8 +43,25 @@ describe('the NetworkPolicy', () => {
 
   it('is absent where somebody else manages it', () => expect(networkPolicy(input({ network: { managed: false } }))).toBeUndefined());
 
-  it('lets everybody to the port that serves MCP, and out to DNS and the internet', () => {
+  it('lets everybody to the guard, the operator to its admin port, and both of them out to DNS, other guards and the internet', () => {
     expect(spec()).toEqual({
+      podSelector: { matchLabels: { 'mcp-fleet.dev/server': 'github' } },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [{ ports: [{ port: 15_080, protocol: 'TCP' }] }, { ports: [{ port: 15_090, protocol: 'TCP' }], from: [operator] }],
+      egress: [dns, siblings, internet],
+    });
+  });
+
+  it('lets its own guards in, where callers are named, and who may scrape', () => {
+    expect(spec({ network: { ingressFrom: [team] }, telemetry: { scrapeFrom: [team] } })?.ingress).toEqual([
+      { ports: [{ port: 15_080, protocol: 'TCP' }], from: [team, { podSelector: { matchLabels: { 'mcp-fleet.dev/server': 'github' } } }] },
+      { ports: [{ port: 15_090, protocol: 'TCP' }], from: [operator] },
+      { ports: [{ port: 15_091, protocol: 'TCP' }], from: [team] },
+    ]);
+  });
+
+  it('lets everybody to the port that serves MCP where no guard is', () => {
+    expect(spec(UNGUARDED)).toEqual({
       podSelector: { matchLabels: { 'mcp-fleet.dev/server': 'github' } },
       policyTypes: ['Ingress', 'Egress'],
       ingress: [{ ports: [{ port: 8080, protocol: 'TCP' }] }],
@@ -46,22 +69,23 @@ describe('the NetworkPolicy', () => {
     });
   });
 
-  it('lets the operator in, which verifies, where callers are named', () => {
-    expect(spec({ network: { ingressFrom: [team] }, transport: { port: 3000 } })?.ingress).toEqual([
+  it('lets the operator in, which verifies where no guard is, where callers are named', () => {
+    expect(spec({ ...UNGUARDED, network: { ingressFrom: [team] }, transport: { port: 3000 } })?.ingress).toEqual([
       {
         ports: [{ port: 3000, protocol: 'TCP' }],
-        from: [team, { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'mcp-fleet-system' } } }],
+        from: [team, operator],
       },
     ]);
   });
 
   it('lets nothing out where nothing is asked for', () => {
-    expect(spec({ network: { egress: { internet: false, dns: false } } })?.egress).toEqual([]);
+    expect(spec({ ...UNGUARDED, network: { egress: { internet: false, dns: false } } })?.egress).toEqual([]);
   });
 
   it('opens the API server, before and after the translation of its address, with kubernetesAccess', () => {
     expect(spec({ kubernetesAccess: { clusterRoles: ['view'] }, network: { egress: { internet: false, to: [team] } } })?.egress).toEqual([
       dns,
+      siblings,
       { to: [team] },
       { ports: [{ port: 443, protocol: 'TCP' }], to: [{ ipBlock: { cidr: '10.96.0.1/32' } }] },
       { ports: [{ port: 6443, protocol: 'TCP' }], to: [{ ipBlock: { cidr: '192.0.2.10/32' } }] },

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { MCPServerSpecInput } from '../../../api/mcpserver.ts';
-import { input } from './builders.ts';
+import { input as inputOf, UNGUARDED } from './builders.ts';
 import { deployment, wantedReplicas } from './deployment.ts';
 import type { ChildInput } from './input.ts';
 import { podTemplate } from './podspec.ts';
 
+/** The part of the pod that is the server's; the guard's is in guard.test.ts. */
+const input = (spec: Partial<MCPServerSpecInput> = {}, changes: Partial<ChildInput> = {}) => inputOf({ ...UNGUARDED, ...spec }, changes);
 const template = (spec: Partial<MCPServerSpecInput> = {}, changes: Partial<ChildInput> = {}) => podTemplate(input(spec, changes));
 const pod = (spec: Partial<MCPServerSpecInput> = {}, changes: Partial<ChildInput> = {}) => {
   const { spec: made } = template(spec, changes);

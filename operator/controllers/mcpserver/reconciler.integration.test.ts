@@ -22,6 +22,7 @@ import {
 import { isKinds, named } from '../../../e2e/rights.ts';
 import { kstatusViolations } from '../../runtime/kstatus.ts';
 import { rights } from '../../rights.ts';
+import { UNGUARDED } from './builders.ts';
 import { MCPServers } from './stores.ts';
 
 let world: World;
@@ -71,7 +72,7 @@ describe('children', () => {
       tools: { total: 1, readOnly: 1, names: ['echo'], inventory: 'all-tools' },
     });
     const writes = await world.writes(since);
-    const statuses = writes.filter(({ subresource }) => subresource === 'status');
+    const statuses = writes.filter(({ subresource, resource }) => subresource === 'status' && resource === 'mcpservers');
     expect(statuses.length).toBeLessThanOrEqual(6);
     expect(
       writes
@@ -79,6 +80,10 @@ describe('children', () => {
         .map(({ resource }) => resource)
         .toSorted(),
     ).toEqual([
+      // The tools, their pins, and the bundle without and with them.
+      'configmaps',
+      'configmaps',
+      'configmaps',
       'configmaps',
       'deployments',
       'ingresses',
@@ -91,6 +96,7 @@ describe('children', () => {
       'rolebindings',
       'roles',
       'roles',
+      'secrets',
       'serviceaccounts',
       'services',
     ]);
@@ -119,6 +125,7 @@ describe('children', () => {
     ['NetworkPolicy', NetworkPolicies, { namespace: 'children', name: 'all' }, '{"spec":{"egress":[{}]}}'],
     ['Ingress', Ingresses, { namespace: 'children', name: 'all' }, '{"spec":{"rules":[{"host":"evil.example.com"}]}}'],
     ['ConfigMap of the tools', ConfigMaps, { namespace: 'children', name: 'all-tools' }, '{"data":{"tools.json":"[]","more":"x"}}'],
+    ['ConfigMap of the guards', ConfigMaps, { namespace: 'children', name: 'all-policy' }, '{"data":{"bundle.json":"{}","more":"x"}}'],
   ];
 
   it.each(kinds)('%s comes back when it is edited', async (_kind, resource, child, edit) => {
@@ -205,8 +212,8 @@ describe('a server that is not accepted', () => {
     expect(await content(Services, { namespace, name: 'taken' })).toEqual(before);
   });
 
-  it('makes nothing for what needs the guard', async () => {
-    await world.server(namespace, 'guarded', { remote: { url: 'https://mcp.example.com/mcp' } });
+  it('makes nothing for what needs the guard, if it was stored without', async () => {
+    await world.storedBefore(namespace, 'guarded', { ...UNGUARDED, remote: { url: 'https://mcp.example.com/mcp' } });
     await accepted('guarded', 'GuardRequired', /spec\.remote needs the guard: set spec\.guard\.enabled: true/, false);
     expect(await world.find(Services, { namespace, name: 'guarded' })).toBeUndefined();
   });
@@ -528,7 +535,7 @@ describe('a fleet at rest', () => {
     const since = new Date();
     await world.server(namespace, 'marker');
     await until(() => world.get(Services, { namespace, name: 'marker' }));
-    expect((await world.writes(since)).filter(({ name }) => name !== 'marker')).toEqual([]);
+    expect((await world.writes(since)).filter(({ name }) => name?.startsWith('marker') !== true)).toEqual([]);
     await quiet();
   });
 
@@ -541,7 +548,7 @@ describe('a fleet at rest', () => {
       expect((await world.get(Deployments, { namespace, name: 'marker' })).spec?.template.metadata?.labels).toMatchObject({ a: 'b' }),
     );
     await quiet();
-    expect((await world.writes(since)).filter(({ name }) => name !== 'marker')).toEqual([]);
+    expect((await world.writes(since)).filter(({ name }) => name?.startsWith('marker') !== true)).toEqual([]);
   });
 
   it('obeys the rules of kstatus, every server of it', async () => {
@@ -696,9 +703,9 @@ describe('a server that turns to what needs the guard', () => {
   it('serves no longer without it', async () => {
     const namespace = await world.namespace('turned');
     const name = 'open';
-    await world.server(namespace, name);
+    await world.server(namespace, name, UNGUARDED);
     await world.ready(namespace, name);
-    await world.server(namespace, name, { authentication: { type: 'Guard', anonymous: true } });
+    await world.storedBefore(namespace, name, { ...UNGUARDED, authentication: { type: 'Guard', anonymous: true } });
     await until(async () => {
       for (const resource of [Deployments, Services, ServiceAccounts, NetworkPolicies]) {
         expect(await world.find<KubeObject>(resource, { namespace, name })).toBeUndefined();
@@ -710,10 +717,10 @@ describe('a server that turns to what needs the guard', () => {
   });
 });
 
-describe('a server with a guard and a policy', () => {
+describe('a server with a policy', () => {
   it('takes the policy, which uses the rights that only guards need', async () => {
     const namespace = await world.namespace('guarded');
-    await world.server(namespace, 'echo', { guard: { enabled: true }, authentication: { type: 'Guard', serviceAccounts: {} } });
+    await world.server(namespace, 'echo', { authentication: { type: 'Guard', serviceAccounts: {} } });
     await world.ready(namespace, 'echo');
     const spec = { selector: {}, defaultAction: 'Allow', access: { maximumClass: 'ReadOnly' } };
     await world.apply(

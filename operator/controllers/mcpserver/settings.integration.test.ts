@@ -86,7 +86,9 @@ describe('with rotation of Secrets', () => {
   it('never reads a Secret', async () => {
     const secrets = (await world.audit()).filter(({ resource }) => resource === 'secrets');
     expect(secrets.length).toBeGreaterThan(0);
-    expect(secrets.filter(({ verb }) => !['list', 'watch'].includes(verb))).toEqual([]);
+    // It makes the keys of the guards, whose names are its own.
+    const made = secrets.filter(({ verb, name }) => verb === 'create' && name?.endsWith('-guard') === true);
+    expect(secrets.filter((request) => !['list', 'watch'].includes(request.verb) && !made.includes(request))).toEqual([]);
   });
 });
 

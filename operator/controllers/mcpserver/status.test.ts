@@ -5,7 +5,7 @@ import { MCPServerStatus as StatusSchema } from '../../../api/status.ts';
 import { type Condition, conditionOf } from '../../runtime/conditions.ts';
 import { kstatusViolations } from '../../runtime/kstatus.ts';
 import type { Availability } from './availability.ts';
-import { allReady, live, server } from './builders.ts';
+import { allReady, live, server, UNGUARDED } from './builders.ts';
 import { noteText, status, type StatusInput, toldNotes } from './status.ts';
 import type { PolicyState } from './policystate.ts';
 import { verificationState, type VerificationResult } from './verification.ts';
@@ -207,6 +207,17 @@ describe('status', () => {
       expect(StatusSchema.safeParse(made1).error).toBeUndefined();
     });
   }
+
+  it('says why the server does not answer, as its guard found it', () => {
+    const mute = { ...available, status: 'False', reason: 'ServerNotAnswering', message: 'mute' } as const;
+    const told = (spec: Partial<MCPServerSpecInput>) =>
+      conditionOf(
+        made({ spec, result: { ...verified, outcome: 'Timeout', message: 'no answer' }, input: { availability: mute } })
+          .conditions as readonly Condition[],
+        'Available',
+      )?.message;
+    expect([told({}), told(UNGUARDED)]).toEqual(['mute: no answer', 'mute']);
+  });
 
   it('is the same when nothing happened, also without what was verified before a restart', () => {
     const first = made({ result: verified });

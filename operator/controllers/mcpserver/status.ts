@@ -5,6 +5,7 @@ import type { Deployment } from '../../kube/wire.ts';
 import { type Condition, conditionOf, type ConditionUpdate, withConditions } from '../../runtime/conditions.ts';
 import { isStalled, type Violation } from './acceptance.ts';
 import type { Availability } from './availability.ts';
+import { hasGuard } from './input.ts';
 import type { ExposureState } from './exposure.ts';
 import { selector } from './names.ts';
 import type { Note } from './notes.ts';
@@ -87,7 +88,7 @@ export const toldNotes = ({ status: before }: MCPServer): readonly string[] =>
 export const noteText = ({ reason, message }: Note): string => `${reason}: ${message}`;
 
 /** What never ran is neither available nor failed. */
-const available = ({ violation, deployment, availability }: StatusInput): ConditionUpdate =>
+const available = ({ server, violation, deployment, availability, verification: { condition } }: StatusInput): ConditionUpdate =>
   violation !== undefined && deployment === undefined
     ? {
         type: ConditionType.Available,
@@ -95,7 +96,16 @@ const available = ({ violation, deployment, availability }: StatusInput): Condit
         reason: AvailableReason.Progressing,
         message: 'Nothing runs until the spec is accepted',
       }
-    : { type: ConditionType.Available, status: availability.status, reason: availability.reason, message: availability.message };
+    : {
+        type: ConditionType.Available,
+        status: availability.status,
+        reason: availability.reason,
+        // The kubelet knows only that the guard is not satisfied; the guard has said why.
+        message:
+          availability.reason === AvailableReason.ServerNotAnswering && hasGuard(server) && condition.status === 'False'
+            ? `${availability.message}: ${condition.message}`
+            : availability.message,
+      };
 
 const verified = ({ verification: { condition } }: StatusInput): ConditionUpdate => ({ type: ConditionType.Verified, ...condition });
 
@@ -168,6 +178,7 @@ const quoting: readonly string[] = [
   AvailableReason.MountFailed,
   AvailableReason.Unschedulable,
   AvailableReason.QuotaExceeded,
+  AvailableReason.ServerNotAnswering,
   'HandshakeFailed',
   'ProtocolError',
   'Timeout',
