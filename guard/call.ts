@@ -49,6 +49,8 @@ export class Call {
   body: Buffer | undefined;
   document: Document | undefined;
   message: Message | undefined;
+  /** The page that may read the answer. */
+  origin: string | undefined;
   era: Era = 'legacy';
   version: string | undefined;
   caller: Caller | undefined;
@@ -119,8 +121,7 @@ export class Call {
 
   /** Fields that every answer to this request carries. */
   answerHeaders(): ReadonlyMap<string, string> {
-    const origin = this.header('origin');
-    const headers = new Map(origin === undefined ? [] : corsHeaders(origin));
+    const headers = new Map(this.origin === undefined ? [] : corsHeaders(this.origin));
     if (this.context.draining.leaving) headers.set('connection', 'close');
     return headers;
   }

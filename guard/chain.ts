@@ -57,6 +57,7 @@ function shape(call: Call): Answer | undefined {
     // The request itself must not learn what an allowed page would: no CORS fields either.
     return refuse(call, 'ORIGIN', rpcError(403, undefined, RPC.invalidRequest, 'The Origin of this request is not allowed'));
   }
+  call.origin = origin;
   if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') {
     return refuse(call, 'HTTP_METHOD', empty(405, new Map([['allow', 'GET, POST, DELETE']])));
   }

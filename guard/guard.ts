@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { Server as SocketServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { excerpt } from '../mcp/excerpt.ts';
 import { clientMethod } from '../mcp/policy/method.ts';
 import { Limiter } from '../mcp/policy/limiter.ts';
 import { adminPort } from './admin.ts';
@@ -91,7 +92,7 @@ export class Guard {
     });
     const upstream = upstreamFor(settings.upstream, {
       now,
-      stray: (line) => log.warn('the server wrote a line that is no message', { line: line.slice(0, 256) }),
+      stray: (line) => log.warn('the server wrote a line that is no message', { line: excerpt(line) }),
       listChanged: () => this.#context.inventory.refresh(),
     });
     this.#exporter = this.#spanExporter();
