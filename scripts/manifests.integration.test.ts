@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -41,6 +41,18 @@ describe('examples', async () => {
     const servers = names.filter((name) => name.startsWith('mcpserver.')).map((name) => name.split('/')[1] ?? '');
     expect(servers).not.toEqual([]);
     for (const name of servers) await becomesReady(namespace, name);
+  });
+
+  // What they allow and refuse is seen on a cluster with pods: e2e/suites/policies.
+  const policies = await readdir(join(EXAMPLES, 'policies'));
+
+  test.each(policies)('policies/%s is accepted', async (file) => {
+    const path = join(EXAMPLES, 'policies', file);
+    const [document] = parseAllDocuments(await readFile(path, 'utf8'));
+    const { metadata } = (document?.toJSON() ?? {}) as Manifest;
+    const namespace = await world.namespace(metadata?.namespace ?? `policy-${file.replace('.yaml', '')}`);
+    const names = await world.kubectl([...strictly, '--dry-run=server', '-n', namespace, '-o', 'name', '-f', path]);
+    expect(names).toContain('mcptoolpolicy.');
   });
 
   test('quickstart is accepted and becomes Ready', { timeout: 90_000 }, async () => {
