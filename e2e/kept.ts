@@ -1,5 +1,5 @@
-import { readlink, rm, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readlink, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { ROOT } from '../scripts/sources.ts';
 import { MACHINE_ADDRESS } from './cluster/addresses.ts';
 import { startCluster } from './cluster/cluster.ts';
@@ -29,6 +29,7 @@ export async function keptCluster(deploy: boolean, progress: (line: string) => v
   if (fresh) {
     const cluster = await startCluster({ name: NAME, audit: true, metricsServer: true, detached: true, progress });
     await rm(LINK, { force: true });
+    await mkdir(dirname(LINK), { recursive: true });
     await symlink(cluster.folder, LINK);
   }
   const folder = await readlink(LINK);

@@ -52,6 +52,7 @@ const cases: Record<string, [Enforced | Unenforced, DistributionState | undefine
     current,
     'False BundleTooLarge',
   ],
+  'tokens that nobody can check are reported': [{ ...enforced(), keysMissing: 'corp: it is down' }, current, 'False KeysMissing'],
   'guards that are late are reported': [enforced(), { ...current, current: 0, behind: ['p'], late: true }, 'False GuardBehind'],
 };
 
