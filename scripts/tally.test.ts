@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { summary, tally } from './tally.ts';
+import { flakes, summary, tally } from './tally.ts';
 
 function report(...files: readonly { status: string; tests: readonly string[] }[]): string {
   const testResults = files.map(({ status, tests }) => ({ status, assertionResults: tests.map((each) => ({ status: each })) }));
@@ -21,4 +21,18 @@ test.each([
   ['counts an empty suite as nothing', report(), 0, '0 passed, 0 failed, 0 skipped'],
 ])('%s', (_, text, exitCode, expected) => {
   expect(summary(tally(text, exitCode))).toBe(expected);
+});
+
+test('tells which tests passed only at a second try, and why they had failed', () => {
+  const of = (fullName: string, status: string, ...failureMessages: readonly string[]) => ({ fullName, status, failureMessages });
+  const assertionResults = [
+    of('drift is mended', 'passed', 'Error: expected 1 to be 2\n    at drift.ts:1'),
+    of('drift is seen', 'passed'),
+    of('drift is told', 'failed', 'Error: no', 'Error: again no'),
+  ];
+  const testResults = [{ name: '/src/drift.e2e.test.ts', status: 'failed', assertionResults }];
+  expect(flakes(JSON.stringify({ success: false, testResults }))).toEqual([
+    { file: '/src/drift.e2e.test.ts', test: 'drift is mended', cause: 'Error: expected 1 to be 2' },
+  ]);
+  expect(flakes(undefined)).toEqual([]);
 });

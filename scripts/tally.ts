@@ -14,8 +14,16 @@ interface Report {
 }
 
 interface FileResult {
+  readonly name: string;
   readonly status: string;
-  readonly assertionResults: readonly { readonly status: string }[];
+  readonly assertionResults: readonly TestResult[];
+}
+
+interface TestResult {
+  readonly fullName: string;
+  readonly status: string;
+  /** Of all attempts. */
+  readonly failureMessages: readonly string[];
 }
 
 export function plus(a: Tally, b: Tally): Tally {
@@ -37,6 +45,22 @@ export function tally(report: string | undefined, exitCode: number): Tally {
   const counted = files.map(tallyFile).reduce(plus, NOTHING);
   return exitCode !== 0 && counted.failed === 0 ? { ...counted, failed: 1 } : counted;
 }
+
+/** A test that passed only when it was run again: nobody's failure, and somebody's work. */
+export interface Flake {
+  readonly file: string;
+  readonly test: string;
+  /** First line of what went wrong at first. */
+  readonly cause: string;
+}
+
+/** The tests of vitest's JSON report that passed only at a later try. */
+export const flakes = (report: string | undefined): readonly Flake[] =>
+  (report === undefined ? [] : (JSON.parse(report) as Report).testResults).flatMap(({ name, assertionResults }) =>
+    assertionResults.flatMap(({ status, fullName, failureMessages: [first] }) =>
+      status === 'passed' && first !== undefined ? [{ file: name, test: fullName, cause: first.split('\n', 1)[0] ?? '' }] : [],
+    ),
+  );
 
 function tallyFile({ status, assertionResults }: FileResult): Tally {
   const count = (...statuses: readonly string[]): number => assertionResults.filter((each) => statuses.includes(each.status)).length;

@@ -1,15 +1,14 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from './sources.ts';
-import { NOTHING, plus, summary, tally } from './tally.ts';
-import type { Tally } from './tally.ts';
+import { type Flake, flakes, NOTHING, plus, summary, type Tally, tally } from './tally.ts';
 
 /**
  * Everything that CI runs: `make test`. Arguments name the parts to run (`static`, `unit`, `integration`, `e2e`, `suites`); none means all of them.
  *
- * The last line is `N passed, N failed, N skipped`; the exit code is 0 only when nothing failed.
+ * Tests that passed only at a second try (CI alone tries again) are listed before the last line, which is `N passed, N failed, N skipped`; the exit code is 0 only when nothing failed.
  */
 const PARTS = ['static', 'unit', 'integration', 'e2e', 'suites'] as const;
 type Part = (typeof PARTS)[number];
@@ -57,6 +56,7 @@ if (complete) await rm(ARTIFACTS, { recursive: true, force: true });
 await mkdir(RESULTS, { recursive: true });
 const started = performance.now();
 let total = NOTHING;
+const flaky: Flake[] = [];
 for (const part of wanted) {
   if (!interrupted) {
     total = plus(total, part === 'static' ? await passed(CHECKS) : await suite(part));
@@ -65,6 +65,10 @@ for (const part of wanted) {
 if (complete && !interrupted) total = plus(total, await passed([RIGHTS]));
 const minutes = ((performance.now() - started) / 60_000).toFixed(1);
 say(interrupted ? `interrupted after ${minutes} min` : `${wanted.join(', ')} took ${minutes} min`);
+if (flaky.length > 0) {
+  say(`FLAKY: ${flaky.length} tests passed only at a second try. Each has a cause: find it`);
+  for (const { file, test, cause } of flaky) process.stdout.write(`   ${relative(ROOT, file)}: ${test}\n      ${cause}\n`);
+}
 process.stdout.write(`${summary(interrupted ? plus(total, { ...NOTHING, failed: 1 }) : total)}\n`);
 process.exitCode = total.failed > 0 || interrupted ? 1 : 0;
 
@@ -102,6 +106,7 @@ async function suite(part: Exclude<Part, 'static'>): Promise<Tally> {
     ...(values.filter === '' ? [] : [values.filter]),
   ]);
   const text = await readFile(report, 'utf8').catch(() => undefined);
+  flaky.push(...flakes(text));
   return tally(text, code);
 }
 
