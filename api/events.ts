@@ -12,6 +12,8 @@ export const EventReason = {
   ToolRemoved: 'ToolRemoved',
   /** Warning: the definition of a tool changed; with old and new digest. */
   ToolChanged: 'ToolChanged',
+  /** Normal: a child that a backup brought back without its owner is taken over. */
+  Adopted: 'Adopted',
   /** Warning: a child could not be applied. */
   ApplyFailed: 'ApplyFailed',
   /** Warning: the image has tag latest, so that what runs depends on the day. */

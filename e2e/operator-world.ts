@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { vi } from 'vitest';
 import type { MCPServer, MCPServerSpecInput } from '../api/mcpserver.ts';
 import { type Cluster, type ClusterOptions, startCluster } from './cluster/cluster.ts';
+import { type AuditedRequest, AuditMark, isOperatorProcess } from './audit.ts';
 import { kubectlFor } from './kubectl.ts';
 import { inventoryDigest } from '../mcp/digest.ts';
 import type { JsonObject } from '../mcp/jsonrpc.ts';
@@ -235,70 +236,20 @@ export class World implements AsyncDisposable {
     });
   }
 
-  /** Requests of the operator that changed something since a time, from the audit log. What was refused changed nothing. */
-  async writes(since: Date): Promise<AuditEntry[]> {
-    return (await this.audit()).filter(
-      ({ verb, at, code }) => at >= since.getTime() && code < 300 && !['get', 'list', 'watch'].includes(verb),
-    );
+  /** Requests of the operator that changed something since a time, from the audit log, events too. What was refused changed nothing. */
+  async writes(since: Date): Promise<AuditedRequest[]> {
+    return (await this.audit()).filter(({ verb, at, code }) => at >= since && code < 300 && !['get', 'list', 'watch'].includes(verb));
   }
 
-  /** Every request of the operator. */
-  async audit(): Promise<AuditEntry[]> {
-    const lines = (await readFile(this.cluster.auditLogPath ?? '', 'utf8')).split('\n').filter((line) => line !== '');
-    return (
-      lines
-        .map((line) => JSON.parse(line) as RawAuditEntry)
-        // A watch that is still open has only started.
-        .filter(
-          ({ stage, verb, userAgent = '' }) =>
-            (stage !== 'ResponseStarted' || verb === 'watch') && userAgent.startsWith('mcp-fleet-operator'),
-        )
-        .map(({ verb, objectRef, responseStatus, requestReceivedTimestamp, requestURI }) => ({
-          verb,
-          group: objectRef?.apiGroup ?? '',
-          resource: objectRef?.resource ?? '',
-          subresource: objectRef?.subresource,
-          namespace: objectRef?.namespace,
-          name: objectRef?.name,
-          code: responseStatus?.code ?? 0,
-          uri: requestURI,
-          at: Date.parse(requestReceivedTimestamp),
-        }))
-    );
+  /** Every request of the operator, and its watches that are still open. */
+  audit(): Promise<AuditedRequest[]> {
+    return AuditMark.start(this.cluster.auditLogPath ?? '').requests(isOperatorProcess, { open: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#admin.close();
     await this.cluster.stop();
   }
-}
-
-export interface AuditEntry {
-  readonly verb: string;
-  readonly group: string;
-  readonly resource: string;
-  readonly subresource: string | undefined;
-  readonly namespace: string | undefined;
-  readonly name: string | undefined;
-  readonly code: number;
-  readonly uri: string;
-  readonly at: number;
-}
-
-interface RawAuditEntry {
-  readonly stage: string;
-  readonly verb: string;
-  readonly userAgent?: string;
-  readonly requestURI: string;
-  readonly requestReceivedTimestamp: string;
-  readonly objectRef?: {
-    readonly apiGroup?: string;
-    readonly resource?: string;
-    readonly subresource?: string;
-    readonly namespace?: string;
-    readonly name?: string;
-  };
-  readonly responseStatus?: { readonly code?: number };
 }
 
 /** Repeats until it does not throw, at most 30 s. */

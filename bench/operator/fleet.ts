@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startCluster } from '../../e2e/cluster/cluster.ts';
-import { AuditTail, operatorWrites, tally } from '../audit.ts';
-import type { AuditEvent } from '../audit.ts';
+import { type AuditedRequest, AuditMark, isOperatorProcess, isMutation } from '../../e2e/audit.ts';
 import type { Recording } from '../recording.ts';
 import { round } from '../statistics.ts';
 import { children } from './child.ts';
@@ -28,17 +27,17 @@ export async function fleet(recording: Recording, { servers, restSeconds }: Flee
   await using cluster = await startCluster({ name: 'bench', ...CONTROL_PLANE });
   await using client = new PooledClient(cluster);
   if (cluster.auditLogPath === undefined) throw new Error('the cluster keeps no audit log');
-  const audit = new AuditTail(cluster.auditLogPath);
+  const audit = AuditMark.start(cluster.auditLogPath);
   await prepare(client);
   await client.applyAll(
     Array.from({ length: servers }, (_, index) => ({ path: serverPath(nameOf(index)), object: mcpserver(nameOf(index)) })),
   );
-  await audit.skip();
+  await skip(audit);
 
   const started = performance.now();
   const operator = await OperatorProcess.spawn(cluster.kubeconfigPath, `${cluster.logsFolder}/operator.log`);
   const first = await writesUntilQuiet(audit);
-  const converging = first.filter(({ objectRef }) => objectRef?.resource !== 'mcpservers');
+  const converging = first.filter(({ resource }) => resource !== 'mcpservers');
   const seconds = span(converging);
   recording.add({ name: of('children'), value: converging.length, unit: 'applies', method: tally(first) });
   recording.add({
@@ -86,10 +85,10 @@ export async function fleet(recording: Recording, { servers, restSeconds }: Flee
   });
 
   if (restSeconds > 0) {
-    await audit.skip();
+    await skip(audit);
     const before = await operator.cpuSeconds();
     await delay(restSeconds * 1000);
-    const writes = operatorWrites(await audit.read());
+    const writes = await audit.take(isOperatorsWrite);
     const load = ((await operator.cpuSeconds()) - before) / restSeconds;
     recording.add({
       name: of(`writes at rest in ${restSeconds} s`),
@@ -111,15 +110,15 @@ async function restart(
   of: (name: string) => string,
   kubeconfig: string,
   log: string,
-  audit: AuditTail,
+  audit: AuditMark,
 ): Promise<void> {
-  await audit.skip();
+  await skip(audit);
   const started = performance.now();
   const operator = await OperatorProcess.spawn(kubeconfig, log);
   await operator.ready();
   const settled = await idle(operator, started);
   await delay(5_000);
-  const writes = operatorWrites(await audit.read());
+  const writes = await audit.take(isOperatorsWrite);
   recording.add({
     name: of('restart, idle again after'),
     value: round(settled / 1000, 2),
@@ -152,22 +151,37 @@ async function idle(operator: OperatorProcess, started: number): Promise<number>
 const QUIET_SECONDS = 3;
 
 /** All writes of the operator until there was none for three seconds. */
-async function writesUntilQuiet(audit: AuditTail): Promise<AuditEvent[]> {
-  const writes: AuditEvent[] = [];
+async function writesUntilQuiet(audit: AuditMark): Promise<AuditedRequest[]> {
+  const writes: AuditedRequest[] = [];
   let quietSince: number | undefined;
   while (quietSince === undefined || performance.now() - quietSince < QUIET_SECONDS * 1000) {
     await delay(100);
-    const more = operatorWrites(await audit.read());
+    const more = await audit.take(isOperatorsWrite);
     writes.push(...more);
     if (more.length > 0) quietSince = performance.now();
   }
   return writes;
 }
 
+const isOperatorsWrite = (request: AuditedRequest): boolean => isOperatorProcess(request) && isMutation(request);
+
+/** Forgets what was answered so far. */
+const skip = (audit: AuditMark): Promise<unknown> => audit.take(() => false);
+
+/** `patch deployments: 3, patch mcpservers/status: 1`, most frequent first. */
+function tally(requests: readonly AuditedRequest[]): string {
+  const counts = Map.groupBy(
+    requests,
+    ({ verb, resource, subresource }) => `${verb} ${resource}${subresource === '' ? '' : `/${subresource}`}`,
+  );
+  const list = [...counts].toSorted(([, a], [, b]) => b.length - a.length).map(([what, { length }]) => `${what}: ${length}`);
+  return list.join(', ') || 'none';
+}
+
 /** Seconds from the first request's arrival to the last one's answer. */
-function span(events: readonly AuditEvent[]): number {
-  const begin = Math.min(...events.map(({ requestReceivedTimestamp }) => Date.parse(requestReceivedTimestamp)));
-  const end = Math.max(...events.map(({ stageTimestamp }) => Date.parse(stageTimestamp)));
+function span(events: readonly AuditedRequest[]): number {
+  const begin = Math.min(...events.map(({ at }) => at.getTime()));
+  const end = Math.max(...events.map(({ answered }) => answered.getTime()));
   return (end - begin) / 1000;
 }
 

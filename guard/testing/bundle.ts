@@ -1,4 +1,5 @@
 import type { Bundle, Policy, ValidPolicy } from '../../mcp/policy/bundle.ts';
+import { policy as plain } from '../../mcp/policy/testing/builders.ts';
 
 /** Parts of a bundle that a test cares about; everything else is what a server without policies has. */
 export interface BundleParts {
@@ -21,30 +22,12 @@ export function bundle(parts: BundleParts = {}): Bundle {
 }
 
 /** A policy of the server's own namespace that allows everything but what the test says. */
-export function policy(parts: Partial<ValidPolicy> = {}): ValidPolicy {
-  return {
-    namespace: 'agents',
-    name: 'policy',
-    generation: 1,
-    tier: 'namespace',
-    mode: 'Enforce',
-    defaultAction: 'Allow',
-    access: { maximumClass: 'Destructive', trustAnnotations: 'Always', overrides: [] },
-    rules: [],
-    methods: {
-      completion: 'Allow',
-      logging: 'Allow',
-      subscriptions: 'Allow',
-      tasks: 'BoundToCaller',
-      unknown: 'Deny',
-      serverRequests: { elicitation: 'Allow', sampling: 'Allow', roots: 'Allow' },
-    },
-    limits: { rate: [], concurrency: {} },
-    pinning: 'Warn',
+export const policy = ({ access, ...parts }: Parameters<typeof plain>[0] = {}): ValidPolicy =>
+  plain({
+    methods: { ...plain().methods, serverRequests: { elicitation: 'Allow', sampling: 'Allow', roots: 'Allow' } },
     audit: { level: 'Metadata', redact: [], onFailure: 'Drop' },
-    hiddenAnswer: 'NotFound',
     ...parts,
-  };
-}
+    access: { trustAnnotations: 'Always', ...access },
+  });
 
-export const READ_ONLY = policy({ access: { maximumClass: 'ReadOnly', trustAnnotations: 'Always', overrides: [] } });
+export const READ_ONLY = policy({ access: { maximumClass: 'ReadOnly' } });

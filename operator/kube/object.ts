@@ -26,7 +26,9 @@ export interface OwnerReference {
 export interface ManagedFieldsEntry {
   readonly manager?: string;
   readonly operation?: string;
+  readonly apiVersion?: string;
   readonly subresource?: string;
+  readonly fieldsType?: string;
   readonly fieldsV1?: unknown;
 }
 

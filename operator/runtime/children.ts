@@ -1,9 +1,10 @@
 import type { Client, JSONPatch } from '../kube/client.ts';
 import { isKubeError, isOtherObject } from '../kube/errors.ts';
 import { type Key, type KubeObject, keyOf, type Resource } from '../kube/object.ts';
+import { isOrphan, takeover } from './adoption.ts';
 import { covers, project } from './covers.ts';
 import { digest } from './digest.ts';
-import { NameConflict, OWNER_INDEX, type Owner, ownerUidOf } from './ownership.ts';
+import { controllerOf, NameConflict, OWNER_INDEX, type Owner, ownerUidOf } from './ownership.ts';
 import type { Store } from './store.ts';
 
 /** One kind of object that an owner may have. */
@@ -34,6 +35,11 @@ export interface ChildrenOptions {
   readonly kinds: readonly AnyChildKind[];
   /** Remembers on each object whose it is and the digest of what was last asked: `<owner uid>.<digest>`. */
   readonly annotation: string;
+  /** Whether an object has a name and place that a child of the owner can have. What has not is a copy that somebody else made. Default: any. */
+  readonly canBe?: (object: KubeObject, owner: Owner) => boolean;
+  /** Whether an owner of that uid exists. Children of one that does not are taken over by the owner that wants them. Default: it does. */
+  readonly lives?: (uid: string) => boolean;
+  readonly onAdopted?: (owner: Owner, object: KubeObject) => void;
 }
 
 export interface Convergence {
@@ -55,8 +61,9 @@ const ABSENT = '1';
  * - a field that is no longer wanted is released (the digest differs), a field changed by others comes back (live no longer covers);
  * - an object that belongs to somebody else is never touched, also when no cache shows it: the first apply is conditional on
  *   absence, later ones on the uid;
+ * - a child that came back from a backup, without its owner or with another one's uid, is taken over with all of its fields;
  * - answers go into the stores, so a lagging watch leads to no second write;
- * - what is deleted is one of the owner's known children, by uid.
+ * - what is deleted is one of the owner's known children, by uid, and no copy of one.
  *
  * Assumption: the names of children follow from the owner, so creating twice is impossible.
  */
@@ -104,7 +111,7 @@ export class Children {
     let left = 0;
     for (const kind of this.#kinds.values()) {
       for (const object of kind.store.by(OWNER_INDEX, owner.uid)) {
-        if (!which(object)) continue;
+        if (!this.#isChild(object, owner) || !which(object)) continue;
         if (object.metadata.deletionTimestamp === undefined) await this.#delete(kind, object, signal);
         if (kind.store.has(keyOf(object.metadata))) left += 1;
       }
@@ -139,7 +146,7 @@ export class Children {
     signal: AbortSignal,
   ): Promise<boolean> {
     if (this.#verified.get(live) === asked) return false;
-    if (ownerUidOf(live, this.#options.annotation) !== owner.uid) throw new NameConflict(live);
+    if (ownerUidOf(live, this.#options.annotation) !== owner.uid) return this.#adopt(kind, owner, live, wish, asked, signal);
     // Gone soon; its disappearance wakes the owner, which then makes a new one.
     if (live.metadata.deletionTimestamp !== undefined) return false;
     if (this.#isAsAsked(kind, live, wish, asked)) {
@@ -160,6 +167,28 @@ export class Children {
       await this.#settle(kind, made, wish, asked, signal);
     }
     return true;
+  }
+
+  /** Takes over what a backup brought back; anything else of that name is a conflict. */
+  async #adopt(kind: AnyChildKind, owner: Owner, seen: KubeObject, wish: KubeObject, asked: string, signal: AbortSignal): Promise<boolean> {
+    const { client, annotation, fieldManager, lives = () => true } = this.#options;
+    if (!isOrphan(seen, wish, annotation, lives)) throw new NameConflict(seen);
+    // The stores do not have all of it.
+    const found = await client.get(kind.resource, seen.metadata, { signal });
+    if (!isOrphan(found, wish, annotation, lives)) throw new NameConflict(found);
+    const live = await client.jsonPatch(kind.resource, found.metadata, takeover(found, fieldManager), { fieldManager, signal });
+    await kind.beforeApply?.(live, wish, { client, signal });
+    const { uid } = live.metadata;
+    const answer = await this.#apply(kind, { ...wish, metadata: { ...wish.metadata, ...(uid !== undefined && { uid }) } }, signal);
+    await this.#settle(kind, answer, wish, asked, signal);
+    this.#options.onAdopted?.(owner, answer);
+    return true;
+  }
+
+  /** A reference proves it within the namespace of the owner; the annotation may have been copied along with the rest of the object. */
+  #isChild(object: KubeObject, owner: Owner): boolean {
+    if (controllerOf(object)?.uid === owner.uid) return owner.namespace === undefined || object.metadata.namespace === owner.namespace;
+    return this.#options.canBe?.(object, owner) ?? true;
   }
 
   #wish(owner: Owner, desired: Desired, asked: string, namespaced: boolean): KubeObject {
@@ -209,7 +238,7 @@ export class Children {
     const unwanted: (readonly [AnyChildKind, KubeObject])[] = [];
     for (const kind of this.#kinds.values()) {
       for (const object of kind.store.by(OWNER_INDEX, owner.uid)) {
-        if (kept.has(`${kind.resource.kind}/${keyOf(object.metadata)}`)) continue;
+        if (kept.has(`${kind.resource.kind}/${keyOf(object.metadata)}`) || !this.#isChild(object, owner)) continue;
         if (object.metadata.deletionTimestamp !== undefined || kind.mayPrune?.(object) === false) continue;
         unwanted.push([kind, object]);
       }

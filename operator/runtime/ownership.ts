@@ -29,10 +29,12 @@ export const controllerOf = ({ metadata }: KubeObject): OwnerReference | undefin
  * objects, those of other namespaces, and those whose reference somebody removed), by the annotation that applying left.
  */
 export function ownerUidOf(object: KubeObject, annotation: string): string | undefined {
-  const controller = controllerOf(object);
-  if (controller !== undefined) return controller.uid;
-  return object.metadata.annotations?.[annotation]?.split('.', 1)[0];
+  return controllerOf(object)?.uid ?? annotatedUid(object, annotation);
 }
+
+/** What the annotation says, which anybody may have copied. */
+export const annotatedUid = ({ metadata }: KubeObject, annotation: string): string | undefined =>
+  metadata.annotations?.[annotation]?.split('.', 1)[0];
 
 /** Name of the index that `Children` needs on the store of each kind. */
 export const OWNER_INDEX = 'owner';

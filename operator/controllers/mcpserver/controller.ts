@@ -1,6 +1,6 @@
 import { Annotation, FIELD_MANAGER, guardNames } from '../../../api/group.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
-import { type Key, keyOf, type KubeObject } from '../../kube/object.ts';
+import { type Key, keyOf, type KubeObject, parseKey } from '../../kube/object.ts';
 import {
   ClusterRoleBindings,
   ClusterRoles,
@@ -19,6 +19,7 @@ import {
 } from '../../kube/resources.ts';
 import type { ConfigMap, Deployment } from '../../kube/wire.ts';
 import { type AnyChildKind, type ChildKind, Children } from '../../runtime/children.ts';
+import { UID_INDEX } from '../../runtime/ownership.ts';
 import type { Manager } from '../../runtime/manager.ts';
 import { handOverReplicas } from '../../runtime/replicas.ts';
 import { Channel, changed, changedBySomebody, mapped, owned, primary, type Source, whenServed } from '../../runtime/source.ts';
@@ -30,6 +31,7 @@ import { Issuers, type IssuersOptions } from '../issuer/issuers.ts';
 import { keyFetcher } from '../issuer/source.ts';
 import { UnknownKeys } from '../issuer/unknownkeys.ts';
 import { addMCPToolPolicyController, policiesOf, serversOf } from '../mcptoolpolicy/controller.ts';
+import { isNameOfChild } from './childname.ts';
 import { ConfigContents } from './configcontents.ts';
 import { Distribution } from './distribution.ts';
 import { Enforcement } from './enforcement.ts';
@@ -135,6 +137,13 @@ export function addMCPServerController(parts: ControllerParts): {
         fieldManager: FIELD_MANAGER,
         annotation: Annotation.AppliedDigest,
         kinds: childKinds(stores, verifier),
+        canBe: ({ metadata }, owner) => isNameOfChild(metadata, parseKey(owner.key)),
+        lives: (uid) => stores.servers.by(UID_INDEX, uid).length > 0,
+        onAdopted: ({ key }, { kind, metadata }) => {
+          const server = stores.servers.get(key);
+          const note = `${kind} ${keyOf(metadata)} had lost its owner and is taken over`;
+          if (server !== undefined) manager.events.event(server, { type: 'Normal', reason: 'Adopted', action: 'Apply', note });
+        },
       }),
       statuses: new StatusWriter({ client, resource: MCPServers, store: stores.servers, fieldManager: FIELD_MANAGER }),
       events: manager.events,

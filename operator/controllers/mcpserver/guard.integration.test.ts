@@ -163,9 +163,7 @@ describe('a server with a guard', () => {
     await operator.stop();
     const since = new Date();
     operator = await world.operator();
-    await until(async () =>
-      expect((await world.audit()).some(({ resource, at }) => resource === 'mcpservers' && at >= since.getTime())).toBe(true),
-    );
+    await until(async () => expect((await world.audit()).some(({ resource, at }) => resource === 'mcpservers' && at >= since)).toBe(true));
     const elsewhere = await world.namespace('last');
     await world.server(elsewhere, 'last', {});
     await world.ready(elsewhere, 'last');

@@ -746,7 +746,7 @@ describe('the rights of the operator', () => {
     const entries = (await world.audit()).filter(({ code, resource, uri }) => code < 300 && (resource !== '' || !isKinds(uri)));
     const used = entries.flatMap(({ verb, code, group, resource, subresource, uri }) => {
       if (resource === '') return [`${verb} ${uri}`];
-      const what = `${group} ${resource}${subresource === undefined ? '' : `/${subresource}`}`;
+      const what = `${group} ${resource}${subresource === '' ? '' : `/${subresource}`}`;
       // To apply what does not exist is to create it, and the API server asks for that right.
       return verb === 'patch' && code === 201 ? [`patch ${what}`, `create ${what}`] : [`${verb} ${what}`];
     });

@@ -27,7 +27,7 @@ import {
 } from '../../kube/resources.ts';
 import type { Event, Pod } from '../../kube/wire.ts';
 import type { Manager, WatchSettings } from '../../runtime/manager.ts';
-import { compactManagers, OWNER_INDEX, ownerIndex } from '../../runtime/ownership.ts';
+import { compactManagers, OWNER_INDEX, ownerIndex, UID_INDEX, uidIndex } from '../../runtime/ownership.ts';
 import type { Store } from '../../runtime/store.ts';
 import { GRANTABLE_CLUSTER_ROLE } from '../../rights.ts';
 
@@ -66,7 +66,7 @@ export function watchStores(manager: Pick<Manager, 'watch'>, { secretRotation, c
   const one = (name: string) => ({ fieldSelector: `metadata.name=${name}` });
   const watch = <T extends KubeObject>(resource: Resource<T>, settings: WatchSettings<T>): Store<T> => manager.watch(resource, settings);
   return {
-    servers: watch(MCPServers, { indexes: { [By.Claim]: writtenClaims, [By.Reference]: referenceKeys } }),
+    servers: watch(MCPServers, { indexes: { [By.Claim]: writtenClaims, [By.Reference]: referenceKeys, [UID_INDEX]: uidIndex } }),
     policies: watch(MCPToolPolicies, {}),
     deployments: watch(Deployments, { ...owned, transform: compactManagers([FIELD_MANAGER, REPLICAS_FIELD_MANAGER]) }),
     services: watch(Services, owned),
