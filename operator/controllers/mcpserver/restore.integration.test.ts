@@ -68,7 +68,7 @@ async function childrenIn(namespaces: readonly string[]): Promise<KubeObject[]> 
       // Items of a list do not say what they are.
       return items.map((item) => ({
         ...item,
-        apiVersion: [resource.group, resource.version].filter(Boolean).join('/'),
+        apiVersion: apiVersionOf(resource),
         kind: resource.kind,
       }));
     }),

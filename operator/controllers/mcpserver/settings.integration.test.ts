@@ -87,7 +87,7 @@ describe('with rotation of Secrets', () => {
     const secrets = (await world.audit()).filter(({ resource }) => resource === 'secrets');
     expect(secrets.length).toBeGreaterThan(0);
     // It makes the keys of the guards, whose names are its own.
-    const made = secrets.filter(({ verb, name }) => verb === 'create' && name?.endsWith('-guard') === true);
+    const made = secrets.filter(({ verb, name }) => verb === 'create' && name.endsWith('-guard'));
     expect(secrets.filter((request) => !['list', 'watch'].includes(request.verb) && !made.includes(request))).toEqual([]);
   });
 });
