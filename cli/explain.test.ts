@@ -13,7 +13,6 @@ kind: MCPServer
 metadata: {name: tickets, namespace: agents, labels: {team: a}}
 spec:
   container: {image: "example.com/tickets:1"}
-  guard: {enabled: true}
   authentication:
     type: Guard
     apiKeys: {secretName: keys}

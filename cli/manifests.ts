@@ -125,6 +125,9 @@ async function content(file: string): Promise<string> {
   }
 }
 
+/** Stands where the API server would have given one: a bundle without uid is none. */
+const NOT_APPLIED = 'not-applied';
+
 function serverOf(objects: readonly JsonObject[], name: string): MCPServer {
   const found = objects.find((object) => object['kind'] === 'MCPServer' && nameOf(object) === name);
   if (found === undefined) throw new CommandError(ExitCode.NotFound, `no MCPServer ${name} is in the files`);
@@ -133,7 +136,12 @@ function serverOf(objects: readonly JsonObject[], name: string): MCPServer {
     const [issue] = spec.error.issues;
     throw bad(`MCPServer ${name}: spec.${(issue?.path ?? []).map(String).join('.')}: ${issue?.message ?? 'not readable'}`, spec.error);
   }
-  return { apiVersion: API_VERSION, kind: 'MCPServer', metadata: metadataOf(found), spec: spec.data } as unknown as MCPServer;
+  return {
+    apiVersion: API_VERSION,
+    kind: 'MCPServer',
+    metadata: { uid: NOT_APPLIED, ...metadataOf(found) },
+    spec: spec.data,
+  } as unknown as MCPServer;
 }
 
 /** As the API server stores it: with its defaults. */
