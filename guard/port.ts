@@ -82,7 +82,7 @@ function split(url: string): readonly [path: string, query: string] {
 /** Takes a call through the chain, or through what is left of it. */
 async function serve(options: PortOptions, call: Call, chain = CHAIN): Promise<void> {
   try {
-    for (const [at, step] of chain.entries()) {
+    for (const step of chain) {
       const outcome = step(call);
       const answer = outcome instanceof Promise ? await outcome : outcome;
       if (answer !== undefined) {
@@ -90,7 +90,7 @@ async function serve(options: PortOptions, call: Call, chain = CHAIN): Promise<v
         return;
       }
       if (call.peer !== undefined) {
-        handOver(call, call.peer, () => void serve(options, call, chain.slice(at + 1)));
+        handOver(call, call.peer, () => void serve(options, call, chain.slice(chain.indexOf(step) + 1)));
         return;
       }
     }

@@ -10,8 +10,11 @@ export const PEER_PATH = '/.mcp-fleet/peer';
 /** Marks a request that a sibling handed over. It grants nothing: a marked request is only never handed over again. */
 export const HOP_HEADER = 'x-mcp-fleet-hop';
 
-/** A sibling that gives no proof within this time is not there. */
-const PROOF_TIMEOUT = 1_000;
+/**
+ * A sibling that gives no proof within this time is not there. On a node that starts pods it may take a second to answer, and a living session that is
+ * taken for unknown costs more than two seconds of waiting for a dead one.
+ */
+const PROOF_TIMEOUT = 3_000;
 /** How long a proof is believed: short beside the time in which a pod address finds a new owner. */
 const PROOF_LIFETIME = 1_000;
 /** Siblings that connections are kept to. */
