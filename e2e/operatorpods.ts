@@ -1,4 +1,3 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { Leases, Pods } from '../operator/kube/resources.ts';
 import type { Pod } from '../operator/kube/wire.ts';
 import { NAMESPACE, OPERATOR } from '../scripts/installation.ts';
@@ -33,15 +32,3 @@ export async function operatorAtWork(fleet: Fleet, seconds = 120): Promise<Recor
 
 const isReady = ({ status }: Pod): boolean =>
   status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
-
-/** Process on this machine of the operator in a pod. */
-export async function operatorProcess(pod: Pod): Promise<number> {
-  for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
-    const [commandLine, cgroup] = await Promise.all([read(`/proc/${entry}/cmdline`), read(`/proc/${entry}/cgroup`)]);
-    if (commandLine.includes('/app/operator.mjs') && cgroup.includes(`/pod${pod.metadata.uid ?? ''}/`)) return Number(entry);
-  }
-  throw new Error(`no process of pod ${pod.metadata.name} was found`);
-}
-
-const read = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');

@@ -13,8 +13,9 @@ import { faulty, Fleet, MCPServers, UNGUARDED } from './fleet.ts';
 import { SILENT_IMAGE, silentImage } from './images/silent.ts';
 import type { Kubectl } from './kubectl.ts';
 import { type OperatedCluster, operatedCluster } from './operated.ts';
-import { leader, operatorAtWork, operatorPods, operatorProcess } from './operatorpods.ts';
+import { leader, operatorAtWork, operatorPods } from './operatorpods.ts';
 import { installOptionalAPI, OPTIONAL_APIS } from './optionalapis.ts';
+import { podProcess } from './podprocess.ts';
 import { Traffic } from './traffic.ts';
 import { Versions } from './versions.ts';
 
@@ -135,7 +136,7 @@ test('a leader that is killed while twenty servers converge leaves no gap and no
   const old = await leader(fleet);
   const pod = (await operatorPods(fleet)).find(({ metadata }) => metadata.name === old);
   if (pod === undefined) throw new Error(`${old} leads and does not exist`);
-  const victim = await operatorProcess(pod);
+  const victim = await podProcess(pod, '/app/operator.mjs');
   const since = await mark();
   await using deployments = await Versions.of(fleet.client, Deployments, crowd);
   const applied = Promise.all(names.map((name) => fleet.apply(crowd, name, faulty([], { suspend: true }))));
