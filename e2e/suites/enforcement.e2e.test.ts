@@ -57,10 +57,7 @@ const lives = (pods: readonly Pod[]): string[] =>
     return `${metadata.uid} ${containers.map(({ name, restartCount }) => `${name}:${restartCount}`).join(' ')}`;
   });
 
-const keyed = {
-  guard: { enabled: true },
-  authentication: { type: 'Guard' as const, apiKeys: { secretName: 'keys' } },
-};
+const keyed = { authentication: { type: 'Guard' as const, apiKeys: { secretName: 'keys' } } };
 const as = (key: string): Readonly<Record<string, string>> => ({ 'x-api-key': key });
 
 test.concurrent('a policy that comes, changes and goes reaches open streams: those whose list it changes, and no others', async (context) => {
@@ -239,7 +236,6 @@ const GUARD_PORTS = [15080, 15090, 15091];
 test.concurrent('a guard that is killed leaves no way around it, and comes back by itself', async (context) => {
   const { fleet, namespace, policy, kubectl } = await scene(context);
   await policy('no-echo', { selector: {}, defaultAction: 'Allow', rules: [{ name: 'no-echo', effect: 'Deny', tools: ['echo'] }] });
-  const guard = { enabled: true };
   const stdio = {
     container: {
       image: EVERYTHING_PUBLISHED,
@@ -249,10 +245,9 @@ test.concurrent('a guard that is killed leaves no way around it, and comes back 
     },
     transport: { type: 'Stdio' as const },
     resources: { requests: { cpu: '10m' } },
-    guard,
   };
   await fleet.apply(namespace, 'stdio', stdio);
-  await fleet.apply(namespace, 'inner', faulty(['--address', '127.0.0.1', '--era', 'Legacy'], { guard, transport: { bind: 'Loopback' } }));
+  await fleet.apply(namespace, 'inner', faulty(['--address', '127.0.0.1', '--era', 'Legacy'], { transport: { bind: 'Loopback' } }));
   const { openPorts, knock } = await outsider(fleet, kubectl, namespace);
   for (const [name, ports] of [
     ['stdio', GUARD_PORTS],
@@ -304,7 +299,7 @@ test.concurrent('a guard that is killed leaves no way around it, and comes back 
 
 test.concurrent('for a server that listens on all interfaces, the network policy lets callers reach the guard alone', async (context) => {
   const { fleet, namespace } = await scene(context);
-  await fleet.apply(namespace, 'open', faulty([], { guard: { enabled: true } }));
+  await fleet.apply(namespace, 'open', faulty());
   await fleet.ready(namespace, 'open');
   const { spec } = await fleet.client.get(NetworkPolicies, { namespace, name: 'open' });
   const ports = spec?.ingress?.flatMap((rule) => rule.ports?.map(({ port }) => port) ?? ['any']);
