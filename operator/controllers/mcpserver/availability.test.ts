@@ -131,15 +131,21 @@ describe('availability', () => {
       ],
       expected: ['False', 'CrashLooping', 'The package cannot be installed: its installer ended with exit code 1. Last log lines:\nE404'],
     },
-    'an installer that is done is no crash': {
+    'an installer and a shim that are done are no crash': {
       pods: [
         pod({
-          initContainerStatuses: [
-            containerStatus({ name: 'install', ready: true, state: { terminated: { exitCode: 0, reason: 'Completed' } } }),
-          ],
+          initContainerStatuses: ['install', 'shim'].map((name) =>
+            containerStatus({ name, ready: true, state: { terminated: { exitCode: 0, reason: 'Completed' } } }),
+          ),
         }),
       ],
       expected: ['False', 'Progressing', '0 of 1 pods are ready'],
+    },
+    'a guard that ended is one, whatever it ended with': {
+      pods: [
+        pod({ initContainerStatuses: [containerStatus({ name: 'guard', restartCount: 1, lastState: { terminated: { exitCode: 0 } } })] }),
+      ],
+      expected: ['False', 'CrashLooping', /^Container guard ended with exit code 0/],
     },
     'a volume, by the cause rather than the summary': {
       pods: [waiting('ContainerCreating')],

@@ -93,7 +93,7 @@ const createContainerFailed: Check = ({ pod }) => {
 const crashLooping: Check = ({ pod, expected, warnings }) => {
   for (const status of statuses(pod)) {
     const ended = endOf(status);
-    if (ended === undefined || (status.name === INSTALL_CONTAINER && ended.exitCode === 0)) continue;
+    if (ended === undefined || (ended.exitCode === 0 && runsOnce(pod, status))) continue;
     const log = logTail(ended.message);
     const neverListened = status.name === SERVER_CONTAINER && startupProbeFailed(pod, warnings) && [137, 143, 0].includes(ended.exitCode);
     const hint = crashHint({ exitCode: ended.exitCode, reason: ended.reason, log, neverListened }, expected);
@@ -106,6 +106,10 @@ const crashLooping: Check = ({ pod, expected, warnings }) => {
   }
   return undefined;
 };
+
+/** What prepares the pod (the package, the shim) is done when it ends; the guard is an init container that stays. */
+const runsOnce = ({ status }: Pod, { name }: ContainerStatus): boolean =>
+  name !== GUARD_CONTAINER && status?.initContainerStatuses?.some((one) => one.name === name) === true;
 
 const mountFailed: Check = ({ pod, warnings }) => {
   if (!statuses(pod).some(({ state }) => ['ContainerCreating', 'PodInitializing'].includes(state?.waiting?.reason ?? ''))) return undefined;
