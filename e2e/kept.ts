@@ -5,11 +5,12 @@ import { MACHINE_ADDRESS } from './cluster/addresses.ts';
 import { startCluster } from './cluster/cluster.ts';
 import { find, load } from './cluster/named.ts';
 import { kubectlFor } from './kubectl.ts';
-import { loadImages, PYPI, registryFlags, runOperator } from './operated.ts';
+import { loadImages, PYPI, registryFlags, runOperator, SUITE_IMAGES } from './operated.ts';
 import { standingRegistry } from './registry/daemon.ts';
 
 /** A cluster for working on the suites: it stays after the tests, so that the next run starts at once. */
 export interface KeptCluster {
+  readonly folder: string;
   readonly kubeconfig: string;
   readonly auditLog: string;
   readonly npmUrl: string;
@@ -28,6 +29,7 @@ export async function keptCluster(deploy: boolean, progress: (line: string) => v
   const fresh = (await find(NAME))?.running !== true;
   if (fresh) {
     const cluster = await startCluster({ name: NAME, audit: true, metricsServer: true, detached: true, progress });
+    await mkdir(dirname(LINK), { recursive: true });
     await rm(LINK, { force: true });
     await mkdir(dirname(LINK), { recursive: true });
     await symlink(cluster.folder, LINK);
@@ -36,8 +38,8 @@ export async function keptCluster(deploy: boolean, progress: (line: string) => v
   const registry = await standingRegistry(MACHINE_ADDRESS, join(folder, 'registry.json'), join(folder, 'registry.log'), PYPI);
   if (fresh || deploy) {
     const into = (archive: string) => load(NAME, archive);
-    await loadImages(into);
+    await loadImages(into, SUITE_IMAGES);
     await runOperator(await kubectlFor(join(folder, 'kubeconfig')), into, registryFlags(registry));
   }
-  return { kubeconfig: join(folder, 'kubeconfig'), auditLog: join(folder, 'logs/audit.log'), ...registry };
+  return { folder, kubeconfig: join(folder, 'kubeconfig'), auditLog: join(folder, 'logs/audit.log'), ...registry };
 }

@@ -7,9 +7,11 @@ import { IMAGE_REPOSITORY } from '../scripts/programs.ts';
 import { ROOT } from '../scripts/sources.ts';
 import { type Cluster, type ClusterOptions, startCluster } from './cluster/cluster.ts';
 import { MACHINE_ADDRESS } from './cluster/addresses.ts';
+import { clientsImage, pythonClientImage } from './images/clients.ts';
 import { NODE_PUBLISHED, nodeImage } from './images/node.ts';
 import { PYTHON_PUBLISHED, pythonImage } from './images/python.ts';
 import {
+  conformanceServerImage,
   EVERYTHING_PUBLISHED,
   everythingImage,
   faultyImage,
@@ -18,6 +20,7 @@ import {
 } from './images/servers.ts';
 import { type Kubectl, kubectlFor } from './kubectl.ts';
 import { type Registry, startRegistry } from './registry/registry.ts';
+import { Witness } from './witness.ts';
 
 export interface OperatedOptions extends ClusterOptions {
   /** Which images pods may use beside the failing server's. Default: all of `e2e/images`. */
@@ -43,6 +46,9 @@ const IMAGES = [
   () => kubernetesMcpServerImage(KUBERNETES_MCP_SERVER_PUBLISHED),
 ];
 
+/** What the suites run besides: the official clients, and the servers that the official conformance suite asks for. */
+export const SUITE_IMAGES = [...IMAGES, () => conformanceServerImage(), () => clientsImage(), () => pythonClientImage()];
+
 /** What the index offers. */
 export const PYPI = ['duckduckgo-mcp-server==0.7.0'];
 
@@ -51,11 +57,14 @@ export async function operatedCluster(options: OperatedOptions = {}): Promise<Op
   await operatorImage();
   const cluster = await startCluster(clusterOptions);
   let registry: Registry | undefined;
+  let witness: Witness | undefined;
   const stop = async (): Promise<void> => {
+    await witness?.[Symbol.asyncDispose]();
     await registry?.stop();
     await cluster.stop();
   };
   try {
+    witness = await Witness.of(cluster.folder);
     await loadImages((archive) => cluster.loadImage(archive), images);
     if (wantsRegistry) registry = await startRegistry({ address: MACHINE_ADDRESS, pypi: PYPI });
     const kubectl = await kubectlFor(cluster.kubeconfigPath);

@@ -25,6 +25,11 @@ const RESULTS = join(ARTIFACTS, 'results');
 const WITH_OPERATOR: readonly Part[] = ['e2e', 'suites'];
 const RIGHTS: Check = { name: 'rights of the operator: exactly those that it used', command: [process.execPath, 'e2e/rights.ts'] };
 
+const TRAILS: Check = {
+  name: 'audit trails of all guards: one record for each request, chains whole, planted secrets nowhere',
+  command: [process.execPath, 'e2e/trails.ts'],
+};
+
 /** Static checks count as one test each. */
 const CHECKS: readonly Check[] = [
   { name: 'types', command: ['npm', 'run', '--silent', 'check'] },
@@ -62,7 +67,7 @@ for (const part of wanted) {
     total = plus(total, part === 'static' ? await passed(CHECKS) : await suite(part));
   }
 }
-if (complete && !interrupted) total = plus(total, await passed([RIGHTS]));
+if (complete && !interrupted) total = plus(total, await passed([RIGHTS, TRAILS]));
 const minutes = ((performance.now() - started) / 60_000).toFixed(1);
 say(interrupted ? `interrupted after ${minutes} min` : `${wanted.join(', ')} took ${minutes} min`);
 if (flaky.length > 0) {

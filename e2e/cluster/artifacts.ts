@@ -1,4 +1,4 @@
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { callApi } from './api-server.ts';
@@ -18,7 +18,10 @@ export async function saveArtifacts(folder: string, access: ApiAccess, target: s
   for (const [source, name] of [
     [join(folder, 'logs'), 'components'],
     [join(folder, 'node', 'pods'), 'pods'],
+    [join(folder, 'witness'), 'witness'],
   ] as const) {
+    // What an earlier run left would be taken for this one's.
+    await rm(join(target, name), { recursive: true, force: true }).catch(() => undefined);
     if (existsSync(source)) {
       await cp(source, join(target, name), { recursive: true, force: true }).catch(() => undefined);
     }

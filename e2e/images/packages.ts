@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, copyFile, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { cacheDirectory } from '../cache.ts';
 
@@ -17,27 +17,28 @@ export const CONTENT = join(import.meta.dirname, 'content');
 export async function installedPackages(folder: string): Promise<string> {
   const lock = await readFile(join(folder, 'package-lock.json'));
   const digest = createHash('sha256').update(lock).update(`${process.platform} ${process.arch}`).digest('hex').slice(0, 16);
-  const parent = cacheDirectory('packages');
-  const installed = join(parent, digest);
-  if (!(await exists(installed))) {
-    await install(folder, parent, installed);
-  }
-  return join(installed, 'node_modules');
-}
-
-async function install(folder: string, parent: string, installed: string): Promise<void> {
-  await mkdir(parent, { recursive: true });
-  const unfinished = await mkdtemp(join(parent, '.unfinished-'));
-  try {
+  const folderInCache = await installedOnce(cacheDirectory('packages', digest), async (unfinished) => {
     await Promise.all(['package.json', 'package-lock.json'].map((name) => copyFile(join(folder, name), join(unfinished, name))));
     await promisify(execFile)('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: unfinished });
-    await rename(unfinished, installed);
+  });
+  return join(folderInCache, 'node_modules');
+}
+
+/** Path of this folder of the cache, which `fill` fills unless it is there; whole or not at all, also when several processes ask at once. */
+export async function installedOnce(folder: string, fill: (unfinished: string) => Promise<void>): Promise<string> {
+  if (await exists(folder)) return folder;
+  await mkdir(dirname(folder), { recursive: true });
+  const unfinished = await mkdtemp(join(dirname(folder), '.unfinished-'));
+  try {
+    await fill(unfinished);
+    await rename(unfinished, folder);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
-    if (!(await exists(installed))) {
+    if (!(await exists(folder))) {
       throw error;
     }
   }
+  return folder;
 }
 
 function exists(path: string): Promise<boolean> {

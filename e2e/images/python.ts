@@ -1,13 +1,18 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { requirePackage } from '../../scripts/prerequisites.ts';
+import { cacheDirectory } from '../cache.ts';
 import { copyOf, entriesOf } from './archive.ts';
+import type { ImageConfig } from './archive.ts';
 import { baseFiles, librariesVersion, NONROOT, sharedLibraries, shellTools } from './machine.ts';
 import { withoutRepetition } from './node.ts';
+import { installedOnce } from './packages.ts';
 import { bake } from './recipe.ts';
+import type { Recipe } from './recipe.ts';
 import type { Entry } from './tar.ts';
 
 /** Reference of the local Python and uv image. */
@@ -41,24 +46,45 @@ export async function pythonImage(name: string = PYTHON_IMAGE): Promise<string> 
   const python = await interpreter();
   return bake({
     name,
-    config: {
-      Cmd: ['python3'],
-      Env: [
-        'PATH=/usr/local/bin:/usr/bin:/bin',
-        'HOME=/tmp',
-        'PYTHONDONTWRITEBYTECODE=1',
-        'UV_PYTHON_DOWNLOADS=never',
-        `UV_PYTHON=/usr/local/bin/python${python.version}`,
-      ],
-      User: `${NONROOT}:${NONROOT}`,
-      WorkingDir: '/app',
-    },
+    config: pythonConfig(['UV_PYTHON_DOWNLOADS=never', `UV_PYTHON=/usr/local/bin/python${python.version}`]),
     ingredients: [JSON.stringify(python), UV_VERSION, await librariesVersion()],
-    layers: async () => [
-      withoutRepetition([...(await baseFiles()), ...(await shellTools()), ...(await pythonRuntime(python))]),
-      await uv(python.executable),
-    ],
+    layers: async () => [await pythonLayer(python), await uv(python.executable)],
   });
+}
+
+/** What an image with Python packages from PyPI is made from; they are in /app/packages, where Python looks for them. */
+export async function pythonPackages(requirements: readonly string[]): Promise<Pick<Recipe, 'config' | 'ingredients' | 'layers'>> {
+  const python = await interpreter();
+  return {
+    config: pythonConfig(['PYTHONPATH=/app/packages']),
+    ingredients: [JSON.stringify(python), ...requirements, await librariesVersion()],
+    layers: async () => [await pythonLayer(python), await installed(python, requirements)],
+  };
+}
+
+const pythonConfig = (environment: readonly string[]): ImageConfig => ({
+  Cmd: ['python3'],
+  Env: ['PATH=/usr/local/bin:/usr/bin:/bin', 'HOME=/tmp', 'PYTHONDONTWRITEBYTECODE=1', ...environment],
+  User: `${NONROOT}:${NONROOT}`,
+  WorkingDir: '/app',
+});
+
+/** The same bytes in each image, so that a node stores them once. */
+async function pythonLayer(python: Interpreter): Promise<Entry[]> {
+  return withoutRepetition([...(await baseFiles()), ...(await shellTools()), ...(await pythonRuntime(python))]);
+}
+
+async function installed({ executable, exact }: Interpreter, requirements: readonly string[]): Promise<Entry[]> {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([exact, process.arch, requirements]))
+    .digest('hex')
+    .slice(0, 16);
+  const folder = await installedOnce(cacheDirectory('packages', `python-${digest}`), async (unfinished) => {
+    const options = ['--disable-pip-version-check', '--quiet', '--no-compile', '--only-binary', ':all:', '--target', unfinished];
+    await run(executable, ['-m', 'pip', 'install', ...options, ...requirements]);
+  });
+  // Wheels bring what they link to, but for what every image with glibc has.
+  return entriesOf(folder, '/app/packages');
 }
 
 /** Errors: that Python or pip is missing, with the command that installs it; as root on Debian or Ubuntu they are installed. */

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { copyOf, entriesOf, goArchitecture } from './archive.ts';
 import { baseFiles, NONROOT } from './machine.ts';
 import { NODE_CONFIG, nodeIngredients, nodeLayers } from './node.ts';
 import { CONTENT, installedPackages } from './packages.ts';
+import { bundledProgram } from './program.ts';
 import { bake } from './recipe.ts';
 
 export const EVERYTHING_IMAGE = 'mcp-fleet.dev/server-everything:1';
@@ -59,29 +59,23 @@ export async function kubernetesMcpServerImage(name: string = KUBERNETES_MCP_SER
 
 /** The server of `e2e/images/faulty/`, which fails as its arguments tell it; the entry point takes them directly. */
 export async function faultyImage(name: string = FAULTY_IMAGE): Promise<string> {
-  const program = await faultyProgram();
-  return bake({
-    name,
-    config: { ...NODE_CONFIG, Entrypoint: ['node', '/app/faulty.mjs'], ExposedPorts: { '8080/tcp': {}, '9090/tcp': {} } },
-    ingredients: [...(await nodeIngredients()), createHash('sha256').update(program).digest('hex')],
-    layers: async () => [...(await nodeLayers()), [{ kind: 'file', path: '/app/faulty.mjs', content: program }]],
-  });
+  return programImage(name, join(import.meta.dirname, 'faulty/main.ts'));
 }
 
-async function faultyProgram(): Promise<Uint8Array> {
-  const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, 'faulty/main.ts')],
-    bundle: true,
-    platform: 'node',
-    target: 'node24',
-    format: 'esm',
-    write: false,
-    // Some dependencies of the SDK are CommonJS and require Node's own modules.
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+export const CONFORMANCE_SERVER_IMAGE = 'mcp-fleet.dev/conformance-server:1';
+
+/** The servers of the official SDKs that the conformance suite is run against; the entry point takes the name of one. */
+export async function conformanceServerImage(name: string = CONFORMANCE_SERVER_IMAGE): Promise<string> {
+  return programImage(name, join(import.meta.dirname, 'conformance/main.ts'));
+}
+
+/** A Node runtime and one program of this repository, which is the entry point. */
+async function programImage(name: string, entryPoint: string): Promise<string> {
+  const program = await bundledProgram(entryPoint);
+  return bake({
+    name,
+    config: { ...NODE_CONFIG, Entrypoint: ['node', '/app/main.mjs'], ExposedPorts: { '8080/tcp': {}, '9090/tcp': {} } },
+    ingredients: [...(await nodeIngredients()), createHash('sha256').update(program).digest('hex')],
+    layers: async () => [...(await nodeLayers()), [{ kind: 'file', path: '/app/main.mjs', content: program }]],
   });
-  const [file] = outputFiles;
-  if (file === undefined) {
-    throw new Error('esbuild wrote nothing for the faulty server');
-  }
-  return file.contents;
 }

@@ -6,6 +6,7 @@ import { AuditMark, isOperatorWrite, said } from '../audit.ts';
 import { type BehaviourChange, faulty, Fleet, MCPServers, UNGUARDED } from '../fleet.ts';
 import { History } from '../history.ts';
 import { type Kubectl, kubectlFor } from '../kubectl.ts';
+import { plantedSecret } from '../planted.ts';
 
 /** How a server is broken, what its status says then, and what mends it. */
 interface Breakage {
@@ -90,14 +91,14 @@ const breakages: Readonly<Record<string, Breakage>> = {
     condition: 'Available',
     reason: 'CreateContainerFailed',
     says: [/secret "github" not found/],
-    mend: createSecret('github', { token: 't' }),
+    mend: createSecret('github', { token: plantedSecret() }),
   },
   'a missing Secret in mounts': {
     spec: spec({ mounts: [{ mountPath: '/etc/tls', secret: { secretName: 'tls' } }] }),
     condition: 'Available',
     reason: 'MountFailed',
     says: [/volume cannot be mounted/, /secret "tls" not found/],
-    mend: createSecret('tls', { key: 'k' }),
+    mend: createSecret('tls', { key: plantedSecret() }),
   },
   'a missing ConfigMap': {
     spec: spec({ env: fromConfigMap('regions', 'home') }),

@@ -61,6 +61,8 @@ export interface Options {
   readonly era: Era;
   /** Legacy only: sessions with `Mcp-Session-Id`, which one replica alone knows. */
   readonly sessions: boolean;
+  /** Requests without this bearer token get 401 as OAuth servers say it. */
+  readonly token: string | undefined;
   readonly behaviour: Behaviour;
 }
 
@@ -73,6 +75,7 @@ export function options(args: readonly string[], environment: Readonly<Record<st
       message: { type: 'string', default: environment['FAULTY_MESSAGE'] ?? 'fatal: asked to crash' },
       delay: { type: 'string', default: environment['FAULTY_DELAY'] ?? '2000' },
       tools: { type: 'string', default: environment['FAULTY_TOOLS'] ?? '0' },
+      describes: { type: 'string', default: environment['FAULTY_DESCRIBES'] ?? 'Answers' },
       'page-size': { type: 'string', default: environment['FAULTY_PAGE_SIZE'] ?? '1000' },
       era: { type: 'string', default: environment['FAULTY_ERA'] ?? 'Both' },
       sessions: { type: 'boolean', default: environment['FAULTY_SESSIONS'] === 'true' },
@@ -87,11 +90,12 @@ export function options(args: readonly string[], environment: Readonly<Record<st
     address: values.address,
     era: oneOf('era', values.era, ['Legacy', 'Modern', 'Both']),
     sessions: values.sessions,
+    token: environment['FAULTY_TOKEN'],
     behaviour: {
       mode: oneOf('mode', values.mode, MODES),
       message: values.message,
       delayMilliseconds: integer('delay', values.delay),
-      tools: numbered(integer('tools', values.tools)),
+      tools: numbered(integer('tools', values.tools), values.describes),
       pageSize: integer('page-size', values['page-size']),
     },
   };
@@ -115,10 +119,11 @@ export const Change = z.strictObject({
     .optional(),
 });
 
-function numbered(count: number): ToolDefinition[] {
+/** Tools that read, each described by this verb and its name. */
+export function numbered(count: number, verb: string): ToolDefinition[] {
   return Array.from({ length: count }, (_, index) => {
     const name = `tool_${String(index + 1).padStart(4, '0')}`;
-    return { name, description: `Answers ${name}`, annotations: { readOnlyHint: true } };
+    return { name, description: `${verb} ${name}`, annotations: { readOnlyHint: true } };
   });
 }
 

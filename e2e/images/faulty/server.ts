@@ -34,7 +34,7 @@ interface Session {
 }
 
 /** An MCP server of the official SDK behind a door that misbehaves as `behaviour.mode` says, from one request to the next. */
-export function faultyServer({ behaviour, era, sessions }: Options, crash: (message: string) => void): FaultyServer {
+export function faultyServer({ behaviour, era, sessions, token }: Options, crash: (message: string) => void): FaultyServer {
   const seen: Seen = { requests: {}, openSessions: 0 };
   const open = new Map<string, Session>();
   const controls: Controls = { behaviour, changeTools, crash };
@@ -56,6 +56,10 @@ export function faultyServer({ behaviour, era, sessions }: Options, crash: (mess
       await after(behaviour.delayMilliseconds);
     }
     if (refused(behaviour, request, response, body)) {
+      return;
+    }
+    if (token !== undefined && request.headers.authorization !== `Bearer ${token}`) {
+      unauthorized(response);
       return;
     }
     if (new URL(request.url ?? '/', 'http://server').pathname !== '/mcp') {
@@ -137,12 +141,7 @@ function refused({ mode }: Behaviour, request: IncomingMessage, response: Server
       response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>Welcome</title><h1>It works!</h1>');
       return true;
     case 'Unauthorized':
-      response
-        .writeHead(401, {
-          'www-authenticate': 'Bearer resource_metadata="https://auth.example.com/.well-known/oauth-protected-resource"',
-          'content-type': 'application/json',
-        })
-        .end('{"error":"invalid_token"}');
+      unauthorized(response);
       return true;
     case 'Forbidden':
       response.writeHead(403).end();
@@ -159,6 +158,13 @@ function refused({ mode }: Behaviour, request: IncomingMessage, response: Server
     default:
       return false;
   }
+}
+
+/** As MCP asks of servers that do OAuth. */
+export const CHALLENGE = 'Bearer resource_metadata="https://auth.example.com/.well-known/oauth-protected-resource"';
+
+function unauthorized(response: ServerResponse): void {
+  response.writeHead(401, { 'www-authenticate': CHALLENGE, 'content-type': 'application/json' }).end('{"error":"invalid_token"}');
 }
 
 async function json(request: IncomingMessage): Promise<unknown> {

@@ -26,6 +26,8 @@ export interface Running {
   readonly notify: (method: string, params: Record<string, unknown>) => Promise<void>;
   readonly ask: (method: string, params: Record<string, unknown>) => Promise<Record<string, unknown>>;
   readonly seal: (state: unknown) => Promise<string>;
+  /** Aborted when the client gives the call up. */
+  readonly signal: AbortSignal;
   /** Ends the event stream before the answer, so that the client has to come back for it. */
   readonly closeStream: () => void;
 }
@@ -44,6 +46,9 @@ const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 
 function plain(name: string, content: readonly Content[]): EverythingTool {
   return { name, description: `Returns ${name.slice('test_'.length)}`, inputSchema: NOTHING, run: () => ({ content }) };
 }
+
+/** Calls of `test_wait` that their clients gave up, by the key that each was given. */
+const cancelled = new Set<string>();
 
 const both: readonly EverythingTool[] = [
   plain('test_simple_text', [text('This is a simple text response for testing.')]),
@@ -72,6 +77,25 @@ const both: readonly EverythingTool[] = [
       }
       return { content: [text('done')] };
     },
+  },
+  {
+    name: 'test_wait',
+    description: 'Answers when its client gives the call up, or after a minute',
+    inputSchema: one('key'),
+    run: async ({ arguments: { key }, signal }) => {
+      await new Promise((resolve) => {
+        signal.addEventListener('abort', resolve);
+        setTimeout(resolve, 60_000).unref();
+      });
+      if (signal.aborted) cancelled.add(String(key));
+      return { content: [text('waited')] };
+    },
+  },
+  {
+    name: 'test_was_cancelled',
+    description: 'Whether a call of test_wait was given up',
+    inputSchema: one('key'),
+    run: ({ arguments: { key } }) => ({ content: [text(String(cancelled.has(String(key))))] }),
   },
   {
     name: 'json_schema_2020_12_tool',

@@ -1,10 +1,10 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import { legacyServer } from './legacy.ts';
+import { listening, LOOPBACK } from './listening.ts';
 
 /** Serves the legacy everything server over HTTP+SSE of 2024-11-05. With `token`, only to requests that carry it. */
-export async function serveEvents(token?: string): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
+export async function serveEvents(token?: string, place = LOOPBACK): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
   const sessions = new Map<string, SSEServerTransport>();
   const http = createServer((request, response) => {
     if (token !== undefined && request.headers.authorization !== `Bearer ${token}`) {
@@ -23,16 +23,6 @@ export async function serveEvents(token?: string): Promise<{ readonly url: strin
     if (session === undefined) response.writeHead(404).end();
     else void session.handlePostMessage(request, response);
   });
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  const address = http.address();
-  return {
-    url: `http://localhost:${typeof address === 'object' && address !== null ? address.port : 0}/sse`,
-    stop: async () => {
-      const closed = once(http, 'close');
-      http.close();
-      http.closeAllConnections();
-      await closed;
-    },
-  };
+  const { port, stop } = await listening(http, place);
+  return { url: `http://localhost:${port}/sse`, stop };
 }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import type { EventStore } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
@@ -22,6 +21,7 @@ import {
   UnsubscribeRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 import { COMPLETION, LEGACY_TOOLS, prompt, PROMPTS, readResource, RESOURCES, TEMPLATES } from './content.ts';
+import { listening, LOOPBACK } from './listening.ts';
 
 /** A server of the legacy era on the official SDK v1, with everything that the conformance suite asks for. */
 export function legacyServer(): Server {
@@ -55,6 +55,7 @@ export function legacyServer(): Server {
       notify: (method, notification) => extra.sendNotification({ method, params: notification }),
       ask: (method, request) => extra.sendRequest({ method, params: request }, ResultSchema),
       seal: (state) => Promise.resolve(String(state)),
+      signal: extra.signal,
       closeStream: () => extra.closeSSEStream?.(),
     });
   });
@@ -86,7 +87,7 @@ export interface ServedSdk {
 }
 
 /** Serves it over streamable HTTP with sessions, protected against DNS rebinding as servers on a developer's machine are. */
-export async function serveLegacy(options: { readonly json?: boolean } = {}): Promise<ServedSdk> {
+export async function serveLegacy(options: { readonly json?: boolean } = {}, place = LOOPBACK): Promise<ServedSdk> {
   const sessions = new Map<string, StreamableHTTPServerTransport>();
   let hosts: string[] = [];
   const http = createServer((request, response) => {
@@ -115,20 +116,14 @@ export async function serveLegacy(options: { readonly json?: boolean } = {}): Pr
       .connect(transport as never)
       .then(() => transport.handleRequest(request, response));
   });
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  const address = http.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  hosts = [`localhost:${port}`, `127.0.0.1:${port}`];
+  const { port, stop } = await listening(http, place);
+  hosts = [`localhost:${port}`, `127.0.0.1:${port}`, ...place.hosts];
   return {
     url: `http://localhost:${port}/mcp`,
     sessions,
     stop: async () => {
       await Promise.all([...sessions.values()].map((transport) => transport.close()));
-      const closed = once(http, 'close');
-      http.close();
-      http.closeAllConnections();
-      await closed;
+      await stop();
     },
   };
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { hostHeaderValidation, originValidation, toNodeHandler } from '@modelcontextprotocol/node';
 import type { ServerContext } from '@modelcontextprotocol/server';
 import { createMcpHandler, createRequestStateCodec, ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
 import { COMPLETION, INPUT_PROMPT, MODERN_TOOLS, prompt, PROMPTS, readResource, RESOURCES, TEMPLATES } from './content.ts';
+import { listening, LOOPBACK } from './listening.ts';
 
 const codec = createRequestStateCodec({ key: randomBytes(32) });
 const verify = (state: string, context: ServerContext): unknown => codec.verify(state, context);
@@ -36,6 +36,7 @@ export function modernServer(): Server {
       notify: (method, notification) => context.mcpReq.notify({ method, params: notification }),
       ask: () => Promise.reject(new Error('the modern era has no requests of the server')),
       seal: (state) => codec.mint(state),
+      signal: context.mcpReq.signal,
       closeStream: () => undefined,
     });
     return result as never;
@@ -58,24 +59,13 @@ export function modernServer(): Server {
 }
 
 /** Serves it over streamable HTTP, modern alone, protected against DNS rebinding. */
-export async function serveModern(): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
+export async function serveModern(place = LOOPBACK): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
   const handle = toNodeHandler(createMcpHandler(modernServer, { legacy: 'reject' }));
-  const hosts = hostHeaderValidation(['localhost', '127.0.0.1']);
+  const hosts = hostHeaderValidation(['localhost', '127.0.0.1', ...place.hosts]);
   const origins = originValidation(['localhost', '127.0.0.1']);
   const http = createServer((request, response) => {
     if (hosts(request, response) && origins(request, response)) void handle(request as never, response);
   });
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  const address = http.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  return {
-    url: `http://localhost:${port}/mcp`,
-    stop: async () => {
-      const closed = once(http, 'close');
-      http.close();
-      http.closeAllConnections();
-      await closed;
-    },
-  };
+  const { port, stop } = await listening(http, place);
+  return { url: `http://localhost:${port}/mcp`, stop };
 }
