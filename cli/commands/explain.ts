@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { printable } from '../../mcp/excerpt.ts';
 import type { JsonObject } from '../../mcp/jsonrpc.ts';
-import { isTransparent, type Ambient, type Bundle } from '../../mcp/policy/bundle.ts';
+import { isTransparent, isValid, type Ambient, type Bundle } from '../../mcp/policy/bundle.ts';
 import type { Caller } from '../../mcp/policy/caller.ts';
 import type { Decision } from '../../mcp/policy/decision.ts';
 import { compile, type Engine, type PolicyObject } from '../../mcp/policy/engine.ts';
@@ -84,7 +84,7 @@ type Place = Pick<Context, 'terminal' | 'output' | 'now'>;
 async function answer(place: Place, found: InForce, options: ExplainOptions): Promise<void> {
   const caller = callerOf(options);
   const question = await questionOf(options);
-  const one = (about: Question): Explained => explained(found, caller, about, place.now().getTime());
+  const one = explainer(found, caller, place.now().getTime());
   if (question === undefined) {
     const { tools } = found;
     if (tools === undefined) throw new CommandError(ExitCode.NotReady, 'the tools of the server are not known: ask for one with --tool');
@@ -111,46 +111,46 @@ function end(said: Answer): void {
   if (said === 'depends') throw new CommandError(ExitCode.Depends, '');
 }
 
-/** One decision of the engine that the guards run, after the check of who calls. */
-function explained({ bundle, tools, digest, guards, notes }: InForce, caller: Caller, question: Question, now: number): Explained {
-  const { namespace, name } = bundle.server;
-  const { method, object } = question;
+/** Decides with the engine that the guards run, after the check of who calls. */
+function explainer(force: InForce, caller: Caller, now: number): (question: Question) => Explained {
+  const { bundle, tools, digest, guards, notes } = force;
   const admitted = admittance(bundle.authentication, caller);
-  const base = {
-    server: name,
-    namespace,
-    caller: callerWords(caller),
-    method,
-    ...(object === undefined ? {} : { object }),
-    bundle: { digest, ...(guards === undefined ? {} : { guards }) },
-  };
-  if (!admitted.admitted) {
-    const { code, message } = admitted;
-    return { ...base, answer: 'refused', decision: { effect: 'deny', code, message }, tiers: [], notes };
-  }
   const engine = compile(bundle, { now: () => now });
-  if (SERVER_REQUESTS.has(method) && object === undefined) {
-    const decision = engine.serverRequest(method);
-    return { ...base, answer: decision.effect === 'allow' ? 'allowed' : 'refused', decision, tiers: [], notes };
-  }
-  const known = object === undefined ? undefined : knownObject(object, tools);
-  const request = {
-    caller: admitted.caller,
-    method,
-    ...(known === undefined ? {} : { object: known }),
-    ...(question.arguments === undefined ? {} : { arguments: question.arguments }),
-  };
-  const explanation = seenThrough(bundle, explainRequest(engine, request, now));
-  const audited = auditing(bundle);
-  return {
-    ...base,
-    ...explanation,
-    ...(audited === undefined ? {} : { audited: explainRequest(audited(now), request, now) }),
-    notes: [
-      ...notes,
-      ...(admitted.note === undefined ? [] : [admitted.note]),
-      ...(known !== undefined && known.type !== 'tool' ? [`that the server has this ${known.type} is taken for granted`] : []),
-    ],
+  const audited = auditing(bundle, now);
+  return ({ method, object, arguments: args }) => {
+    const base = {
+      server: bundle.server.name,
+      namespace: bundle.server.namespace,
+      caller: callerWords(caller),
+      method,
+      ...(object === undefined ? {} : { object }),
+      bundle: { digest, ...(guards === undefined ? {} : { guards }) },
+    };
+    if (!admitted.admitted) {
+      const { code, message } = admitted;
+      return { ...base, answer: 'refused', decision: { effect: 'deny', code, message }, tiers: [], notes };
+    }
+    if (SERVER_REQUESTS.has(method)) {
+      const decision = engine.serverRequest(method);
+      return { ...base, answer: decision.effect === 'allow' ? 'allowed' : 'refused', decision, tiers: [], notes };
+    }
+    const known = object === undefined ? undefined : knownObject(object, tools);
+    const request = {
+      caller: admitted.caller,
+      method,
+      ...(known === undefined ? {} : { object: known }),
+      ...(args === undefined ? {} : { arguments: args }),
+    };
+    return {
+      ...base,
+      ...seenThrough(bundle, explainRequest(engine, request, now)),
+      ...(audited === undefined ? {} : { audited: explainRequest(audited, request, now) }),
+      notes: [
+        ...notes,
+        ...(admitted.note === undefined ? [] : [admitted.note]),
+        ...(known !== undefined && known.type !== 'tool' ? [`that the server has this ${known.type} is taken for granted`] : []),
+      ],
+    };
   };
 }
 
@@ -163,11 +163,11 @@ function seenThrough({ policy }: Bundle, explanation: Explanation): Explanation 
 }
 
 /** An engine for which the policies in `mode: Audit` were enforced; `undefined` without such. */
-function auditing(bundle: Bundle): ((now: number) => Engine) | undefined {
+function auditing(bundle: Bundle, now: number): Engine | undefined {
   const { policy } = bundle;
-  const policies = policy.policies.map((each) => ('mode' in each ? { ...each, mode: 'Enforce' as const } : each));
-  if (policy.policies.every((each) => !('mode' in each) || each.mode === 'Enforce')) return undefined;
-  return (now) => compile({ ...bundle, policy: { ...policy, policies } }, { now: () => now });
+  if (!policy.policies.some((each) => isValid(each) && each.mode === 'Audit')) return undefined;
+  const policies = policy.policies.map((each) => (isValid(each) ? { ...each, mode: 'Enforce' as const } : each));
+  return compile({ ...bundle, policy: { ...policy, policies } }, { now: () => now });
 }
 
 const NO_HINTS = { readOnly: undefined, destructive: undefined, idempotent: undefined, openWorld: undefined };
@@ -242,5 +242,5 @@ async function decidedNow({ api, now }: Context, { record }: FoundRecord, option
   const about = object === undefined ? undefined : { type: object.type, name: object.name };
   const scopes = options.scopes === undefined || caller.type !== 'jwt' ? {} : { scopes: options.scopes };
   const question = { method, object: about, arguments: await argumentsOf(options.args ?? []) };
-  return explained(force, { ...caller, ...scopes }, question, now().getTime());
+  return explainer(force, { ...caller, ...scopes }, now().getTime())(question);
 }
