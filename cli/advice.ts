@@ -35,8 +35,9 @@ const advice: Readonly<Record<string, string>> = {
   GuardBehind: 'Wait a moment; then see whether the pods can read their ConfigMap: mcp-fleet tree SERVER.',
   InvalidPolicy: 'Correct the MCPToolPolicy that the message names.',
   BundleTooLarge: 'Shorten the MCPToolPolicies or pins that the message names.',
-  PolicyMissing: 'Create an MCPToolPolicy that selects this server, or set spec.policy.required: false.',
-  PinsMissing: 'Approve the tools anew, or restore the ConfigMap with the pins from your repository.',
+  PolicyMissing:
+    'Create an MCPToolPolicy that selects this server (mcp-fleet policy init SERVER drafts one), or set spec.policy.required: false.',
+  PinsMissing: 'Restore the ConfigMap with the pins from your repository, or look at the tools and trust them: mcp-fleet tools approve SERVER.',
   KeysMissing: 'See that the operator reaches the issuer of the tokens that the message names, and that it publishes its keys.',
   NotEnforced: 'Set spec.guard.enabled: true: without the guard nobody enforces the policy.',
   RouteNotAccepted: 'See what the Gateway says about the HTTPRoute: mcp-fleet tree SERVER, kubectl describe httproute.',
