@@ -37,7 +37,8 @@ const advice: Readonly<Record<string, string>> = {
   BundleTooLarge: 'Shorten the MCPToolPolicies or pins that the message names.',
   PolicyMissing:
     'Create an MCPToolPolicy that selects this server (mcp-fleet policy init SERVER drafts one), or set spec.policy.required: false.',
-  PinsMissing: 'Restore the ConfigMap with the pins from your repository, or look at the tools and trust them: mcp-fleet tools approve SERVER.',
+  PinsMissing:
+    'Restore the ConfigMap with the pins from your repository, or look at the tools and trust them: mcp-fleet tools approve SERVER.',
   KeysMissing: 'See that the operator reaches the issuer of the tokens that the message names, and that it publishes its keys.',
   NotEnforced: 'Set spec.guard.enabled: true: without the guard nobody enforces the policy.',
   RouteNotAccepted: 'See what the Gateway says about the HTTPRoute: mcp-fleet tree SERVER, kubectl describe httproute.',

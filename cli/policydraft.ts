@@ -95,7 +95,7 @@ function chunks(tools: readonly ListedTool[]): readonly (readonly ListedTool[])[
   return Array.from({ length: Math.ceil(tools.length / PATTERNS) }, (_, number) => tools.slice(number * PATTERNS, (number + 1) * PATTERNS));
 }
 
-const quoted = (name: string): string => stringify(name).trim();
+const quoted = (name: string): string => stringify(name, { lineWidth: 0 }).trim();
 
 /** Class and title; what the server says of itself cannot leave the comment. */
 function comment(tool: ListedTool): string {
