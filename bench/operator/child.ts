@@ -6,6 +6,8 @@ const COLLECTIONS = [
   `/apis/apps/v1/namespaces/${NAMESPACE}/deployments`,
   `/api/v1/namespaces/${NAMESPACE}/services`,
   `/api/v1/namespaces/${NAMESPACE}/serviceaccounts`,
+  `/api/v1/namespaces/${NAMESPACE}/configmaps`,
+  `/api/v1/namespaces/${NAMESPACE}/secrets`,
   `/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/networkpolicies`,
 ];
 

@@ -106,7 +106,7 @@ export function addMCPServerController(parts: ControllerParts): {
   const tellPolicies = (key: Key): void => {
     const server = stores.servers.get(key);
     if (server === undefined) return;
-    for (const policy of policiesOf(server, stores.policies.values(), settings.operatorNamespace)) policiesWoken.wake(policy);
+    for (const policy of policiesOf(server, stores.policies, settings.operatorNamespace)) policiesWoken.wake(policy);
   };
   const distribution = new Distribution({
     client,
@@ -313,7 +313,7 @@ function sources(stores: Stores, verified: Channel, operatorNamespace: string | 
     mapped(pods, serverOfPod),
     mapped(
       policies,
-      (policy) => serversOf(policy, servers.values(), operatorNamespace).map(({ metadata }) => keyOf(metadata)),
+      (policy) => serversOf(policy, servers, operatorNamespace).map(({ metadata }) => keyOf(metadata)),
       (change) => !change.initial && changedBySomebody(change),
     ),
     mapped(existing.ConfigMap, serverOfPins, notInitial),

@@ -5,6 +5,7 @@ import type { Client } from '../../kube/client.ts';
 import { KubeError, type KubeErrorCode } from '../../kube/errors.ts';
 import { keyOf, type KubeObject, type Resource } from '../../kube/object.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
+import { type MCPToolPolicy, MCPToolPolicySpec } from '../../../api/mcptoolpolicy.ts';
 import { ObjectStore } from '../../runtime/store.ts';
 import { server, UNGUARDED } from './builders.ts';
 import { issuerWorld } from '../issuer/testing/world.ts';
@@ -17,7 +18,7 @@ const inventory = listedInventory(toolInventory([{ name: 'read', inputSchema: {}
 
 const emptyStores = (): Stores =>
   watchStores(
-    { watch: (resource: Resource) => new ObjectStore(resource.plural) },
+    { watch: (resource: Resource, settings: object) => new ObjectStore(resource.plural, settings) },
     { secretRotation: false, clusterRoles: [], referenceKeys: () => [] },
   );
 
@@ -73,6 +74,43 @@ describe('the first pins', () => {
 
   it('end the reconciliation that is aborted', () =>
     expect(enforcing(() => Promise.reject(new DOMException('stop', 'AbortError')))()).rejects.toThrow('stop'));
+});
+
+describe('what is enforced', () => {
+  const policy = (namespace: string, resourceVersion: string, spec: object) =>
+    ({
+      apiVersion: 'mcp-fleet.dev/v1alpha1',
+      kind: 'MCPToolPolicy',
+      metadata: { name: 'read', namespace, uid: namespace, resourceVersion, generation: 1 },
+      spec: MCPToolPolicySpec.parse({ selector: {}, defaultAction: 'Deny', ...spec }),
+    }) as MCPToolPolicy & KubeObject;
+
+  it('is compiled again only when something changed', async () => {
+    const stores = emptyStores();
+    const enforcement = enforcementOf(stores, () => Promise.reject(new KubeError('AlreadyExists', 'is there')));
+    const compiled = async (server = guarded) => (await enforcement.of(server, keyOf(server.metadata), true, signal))?.compiled;
+    await compiled();
+    const first = await compiled();
+    expect(await compiled({ ...guarded, status: {} as NonNullable<MCPServer['status']> })).toBe(first);
+    const changes: Record<string, () => MCPServer & KubeObject> = {
+      'a policy of its namespace': () => (stores.policies.written(policy('agents', '2', {})), guarded),
+      'a policy of the platform': () => (
+        stores.policies.written(policy('mcp-fleet-system', '3', { namespaces: { matchNames: ['*'] } })), guarded
+      ),
+      'its labels': () => ({ ...guarded, metadata: { ...guarded.metadata, labels: { team: 'a' } } }),
+      'its spec': () => ({ ...guarded, metadata: { ...guarded.metadata, generation: 2 } }),
+    };
+    let before = first;
+    for (const [what, change] of Object.entries(changes)) {
+      const server = change();
+      const after = await compiled(server);
+      expect(after, what).not.toBe(before);
+      before = await compiled(server);
+    }
+    expect(before?.policies.map(({ namespace }) => namespace)).toEqual(['agents', 'mcp-fleet-system']);
+    stores.policies.written(policy('elsewhere', '4', {}));
+    expect(await compiled()).toMatchObject({ policies: [{ namespace: 'agents' }, { namespace: 'mcp-fleet-system' }] });
+  });
 });
 
 describe('a server whose spec is refused', () => {

@@ -5,14 +5,15 @@ import type { Ambient, Bundle, IssuerKeys, Pins } from '../../../mcp/policy/bund
 import { BUNDLE_FILES } from '../../../mcp/policy/bundle.ts';
 import { BundleError, bundleDigest, parseBundle, parseKeys } from '../../../mcp/policy/bundlecheck.ts';
 import { FIRST_PINS_KEY, PinFileError, readPins, writePins } from '../../../mcp/policy/pinfile.ts';
-import type { ListedInventory } from '../../../mcp/tool-list.ts';
+import { type ListedInventory, toolListName } from '../../../mcp/tool-list.ts';
 import type { Client } from '../../kube/client.ts';
 import { isKubeError, type KubeErrorCode } from '../../kube/errors.ts';
 import { type Key, keyOf, type KubeObject } from '../../kube/object.ts';
 import { ConfigMaps, Secrets } from '../../kube/resources.ts';
 import type { ConfigMap, Secret } from '../../kube/wire.ts';
 import { ownerFrom } from '../../runtime/ownership.ts';
-import { compileBundle, type CompiledBundle } from '../../../compiler/bundle.ts';
+import { type BundleInput, compileBundle, type CompiledBundle } from '../../../compiler/bundle.ts';
+import { candidatesFor } from '../mcptoolpolicy/controller.ts';
 import { headerData, headersIn } from './guard.ts';
 import { hasGuard } from './input.ts';
 import type { HeldKeys, ServerKeys } from './issuerkeys.ts';
@@ -57,6 +58,7 @@ export interface EnforcementOptions {
 
 interface Held {
   readonly bundle: Bundle;
+  readonly digest: string;
   readonly keys: IssuerKeys;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -85,6 +87,8 @@ export class Enforcement {
   readonly #previous = new WeakMap<ConfigMap, { readonly bundle: Bundle | undefined }>();
   /** What was last worked out for a server, whether or not it is applied yet. */
   readonly #last = new Map<Key, Enforced>();
+  /** What that was made from. */
+  readonly #inputs = new Map<Key, readonly unknown[]>();
 
   constructor(options: EnforcementOptions) {
     this.#options = options;
@@ -106,22 +110,33 @@ export class Enforcement {
     const before = heldKeys(held);
     const { clusterIssuer, keys: wanted, missing, stale } = await serverKeys.of(server, key, before, signal);
     const keys = accepted ? wanted : refreshed(before.keys, wanted);
-    const tools = inventory(key)?.tools ?? this.#listed(server);
-    const compiled = compileBundle({
-      server,
-      policies: [...stores.policies.values()],
-      operatorNamespace: settings.operatorNamespace,
-      clusterDomain: settings.clusterDomain,
-      clusterIssuer,
-      ambient: settings.ambient,
-      pins: state.pins,
-      keys,
-      replicas: Math.max(1, stores.deployments.get(key)?.spec?.replicas ?? server.spec.replicas),
-      previous: held?.bundle,
-      refused: !accepted,
-      known: tools === undefined ? {} : { tools },
-      now: now().getTime(),
-    });
+    const policies = candidatesFor(server, stores.policies, settings.operatorNamespace);
+    const replicas = Math.max(1, stores.deployments.get(key)?.spec?.replicas ?? server.spec.replicas);
+    const found = inventory(key);
+    const compiled = this.#compiled(
+      key,
+      [
+        ...[server.metadata.uid, server.metadata.generation, JSON.stringify(server.metadata.labels), accepted],
+        ...[clusterIssuer, state.pins, replicas, held?.digest, found?.digest ?? this.#listedVersion(server)],
+        ...Object.entries(keys.issuers).flatMap(([issuer, set]) => [issuer, set.source, set.keys]),
+        ...policies,
+      ],
+      () => ({
+        server,
+        policies,
+        operatorNamespace: settings.operatorNamespace,
+        clusterDomain: settings.clusterDomain,
+        clusterIssuer,
+        ambient: settings.ambient,
+        pins: state.pins,
+        keys,
+        replicas,
+        previous: held?.bundle,
+        refused: !accepted,
+        known: known(found?.tools ?? this.#listed(server)),
+        now: now().getTime(),
+      }),
+    );
     const enforced: Enforced = {
       guarded,
       compiled,
@@ -134,6 +149,16 @@ export class Enforcement {
     };
     this.#last.set(key, enforced);
     return enforced;
+  }
+
+  /** Nearly every reconciliation finds what the last one found; compiling takes as long as all the rest of it. */
+  #compiled(key: Key, inputs: readonly unknown[], input: () => BundleInput): CompiledBundle {
+    // Warnings tell of rules that have expired: an hour later at most.
+    const all = [...inputs, Math.floor(this.#options.now().getTime() / 3_600_000)];
+    const last = this.#last.get(key);
+    if (last !== undefined && isSame(all, this.#inputs.get(key))) return last.compiled;
+    this.#inputs.set(key, all);
+    return compileBundle(input());
   }
 
   /**
@@ -166,6 +191,7 @@ export class Enforcement {
     this.#pins.delete(key);
     this.#options.serverKeys.forget(key);
     this.#last.delete(key);
+    this.#inputs.delete(key);
   }
 
   #isMissed(key: Key, secret: string): boolean {
@@ -188,18 +214,23 @@ export class Enforcement {
   #held(server: MCPServer, key: Key, live: ConfigMap | undefined): Held | undefined {
     const last = this.#last.get(key);
     if (last !== undefined && last.compiled.bundle.server.uid === server.metadata.uid)
-      return last.guarded ? { bundle: last.compiled.bundle, keys: last.keys, headers: last.headers } : undefined;
+      return last.guarded ? { ...last.compiled, keys: last.keys, headers: last.headers } : undefined;
     const bytes = live?.data?.[BUNDLE_FILES.bundle];
     if (live === undefined || bytes === undefined || bundleDigest(bytes) !== server.status?.policyDigest) return undefined;
     const bundle = this.#bundleOf(live);
     if (bundle === undefined) return undefined;
-    return { bundle, keys: readable(parseKeys, live.data?.[BUNDLE_FILES.keys]) ?? NO_KEYS, headers: headersIn(live.data) };
+    const keys = readable(parseKeys, live.data?.[BUNDLE_FILES.keys]) ?? NO_KEYS;
+    return { bundle, digest: bundleDigest(bytes), keys, headers: headersIn(live.data) };
   }
 
   /** What an earlier process has seen. */
   #listed(server: MCPServer): ReturnType<typeof listedTools> {
     const { namespace = '' } = server.metadata;
     return listedTools(server, (name) => this.#options.stores.configMaps.get(keyOf({ namespace, name })));
+  }
+
+  #listedVersion({ metadata: { namespace = '', name } }: MCPServer): string | undefined {
+    return this.#options.stores.configMaps.get(keyOf({ namespace, name: toolListName(name, 0) }))?.metadata.resourceVersion;
   }
 
   #bundleOf(live: ConfigMap): Bundle | undefined {
@@ -273,6 +304,11 @@ export class Enforcement {
 
 /** Each writer of pins has its own, so that what Git or an approval wrote stays theirs. */
 const PINS_FIELD_MANAGER = 'mcp-fleet-operator-pins';
+
+const known = (tools: BundleInput['known']['tools'] | undefined): BundleInput['known'] => (tools === undefined ? {} : { tools });
+
+const isSame = (a: readonly unknown[], b: readonly unknown[] | undefined): boolean =>
+  a.length === b?.length && a.every((value, index) => value === b[index]);
 
 const NO_KEYS: IssuerKeys = { issuers: {} };
 

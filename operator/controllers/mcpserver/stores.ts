@@ -40,6 +40,8 @@ export const By = {
   Server: 'server',
   /** Events by the key of the pod that they are about. */
   Pod: 'pod',
+  /** Servers and policies by their namespace. */
+  Namespace: 'namespace',
   /** Servers by the key of a PersistentVolumeClaim that they write to. */
   Claim: 'claim',
   /** Servers by `Kind/namespace/name` of what their pods refer to. */
@@ -66,8 +68,10 @@ export function watchStores(manager: Pick<Manager, 'watch'>, { secretRotation, c
   const one = (name: string) => ({ fieldSelector: `metadata.name=${name}` });
   const watch = <T extends KubeObject>(resource: Resource<T>, settings: WatchSettings<T>): Store<T> => manager.watch(resource, settings);
   return {
-    servers: watch(MCPServers, { indexes: { [By.Claim]: writtenClaims, [By.Reference]: referenceKeys, [UID_INDEX]: uidIndex } }),
-    policies: watch(MCPToolPolicies, {}),
+    servers: watch(MCPServers, {
+      indexes: { [By.Claim]: writtenClaims, [By.Reference]: referenceKeys, [By.Namespace]: namespaceOf, [UID_INDEX]: uidIndex },
+    }),
+    policies: watch(MCPToolPolicies, { indexes: { [By.Namespace]: namespaceOf } }),
     deployments: watch(Deployments, { ...owned, transform: compactManagers([FIELD_MANAGER, REPLICAS_FIELD_MANAGER]) }),
     services: watch(Services, owned),
     serviceAccounts: watch(ServiceAccounts, owned),
@@ -101,6 +105,8 @@ export function watchStores(manager: Pick<Manager, 'watch'>, { secretRotation, c
     apiServerEndpoints: watch(EndpointSlices, { namespace: 'default', labelSelector: 'kubernetes.io/service-name=kubernetes' }),
   };
 }
+
+const namespaceOf = ({ metadata: { namespace = '' } }: KubeObject): readonly string[] => [namespace];
 
 export const serverOfPod = ({ metadata: { namespace = '', labels } }: KubeObject): readonly Key[] => {
   const name = labels?.[Label.Server];

@@ -12,7 +12,7 @@ import type { Store } from '../../runtime/store.ts';
 import type { Distribution } from '../mcpserver/distribution.ts';
 import { hasGuard } from '../mcpserver/input.ts';
 import type { Standings } from '../mcpserver/standing.ts';
-import { MCPToolPolicies } from '../mcpserver/stores.ts';
+import { By, MCPToolPolicies } from '../mcpserver/stores.ts';
 import { policyStatus, type PolicyTarget } from './status.ts';
 
 export interface PolicyControllerParts {
@@ -36,7 +36,7 @@ export function addMCPToolPolicyController(parts: PolicyControllerParts): void {
   const reconcile = async (key: Key, { signal }: ReconcileContext): Promise<Result> => {
     const policy = policies.get(key);
     if (policy === undefined || policy.metadata.deletionTimestamp !== undefined) return undefined;
-    const selected = serversOf(policy, servers.values(), operatorNamespace);
+    const selected = serversOf(policy, servers, operatorNamespace);
     // A process that has just started knows less than the status says. Whoever finds out wakes this policy.
     if (policy.status?.observedGeneration === policy.metadata.generation && !selected.every(isKnown)) return undefined;
     const targets = selected.map((server) => target(policy, server));
@@ -77,7 +77,7 @@ export function addMCPToolPolicyController(parts: PolicyControllerParts): void {
       woken,
       mapped(
         servers,
-        (server) => policiesOf(server, policies.values(), operatorNamespace),
+        (server) => policiesOf(server, policies, operatorNamespace),
         (change) => !change.initial && changedBySomebody(change),
       ),
     ],
@@ -85,15 +85,35 @@ export function addMCPToolPolicyController(parts: PolicyControllerParts): void {
   });
 }
 
-/** Servers that a policy selects. */
-export const serversOf = <S extends MCPServer>(policy: MCPToolPolicy, servers: Iterable<S>, operatorNamespace: string | undefined): S[] =>
-  [...servers].filter((server) => selects(policy, server, operatorNamespace));
+/** Servers that a policy selects. `servers` and `policies` are indexed by `By.Namespace`: with thousands of both nobody may look through all of them for each. */
+export function serversOf<S extends MCPServer & KubeObject>(
+  policy: MCPToolPolicy,
+  servers: Store<S>,
+  operatorNamespace: string | undefined,
+): S[] {
+  const { namespace = '' } = policy.metadata;
+  const reachesOthers = policy.spec.namespaces !== undefined && namespace === operatorNamespace;
+  const candidates = reachesOthers ? [...servers.values()] : servers.by(By.Namespace, namespace);
+  return candidates.filter((server) => selects(policy, server, operatorNamespace));
+}
+
+/** The policies that may select a server: those of its namespace, and those of the operator's, which may reach others. */
+export function candidatesFor<P extends MCPToolPolicy & KubeObject>(
+  { metadata: { namespace = '' } }: MCPServer,
+  policies: Store<P>,
+  operatorNamespace: string | undefined,
+): readonly P[] {
+  const own = policies.by(By.Namespace, namespace);
+  return operatorNamespace === undefined || operatorNamespace === namespace
+    ? own
+    : [...own, ...policies.by(By.Namespace, operatorNamespace)];
+}
 
 /** Keys of the policies that select a server. */
-export const policiesOf = (server: MCPServer, policies: Iterable<MCPToolPolicy>, operatorNamespace: string | undefined): Key[] =>
-  [...policies]
+export const policiesOf = (server: MCPServer, policies: Store<MCPToolPolicy & KubeObject>, operatorNamespace: string | undefined): Key[] =>
+  candidatesFor(server, policies, operatorNamespace)
     .filter((policy) => selects(policy, server, operatorNamespace))
-    .map(({ metadata }) => keyOf(metadata as KubeObject['metadata']));
+    .map(({ metadata }) => keyOf(metadata));
 
 function selects({ metadata, spec }: MCPToolPolicy, server: MCPServer, operatorNamespace: string | undefined): boolean {
   const { targetRefs, selector, namespaces } = spec;
