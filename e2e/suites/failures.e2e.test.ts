@@ -11,6 +11,8 @@ import { plantedSecret } from '../planted.ts';
 /** How a server is broken, what its status says then, and what mends it. */
 interface Breakage {
   readonly spec: MCPServerSpecInput;
+  /** What must be there before the server. Default: nothing. */
+  readonly prepare?: (namespace: string) => Promise<unknown>;
   /** The condition that is not True; `Ready` repeats it. */
   readonly condition: 'Accepted' | 'Available' | 'Verified';
   readonly reason: string;
@@ -113,6 +115,25 @@ const breakages: Readonly<Record<string, Breakage>> = {
     reason: 'CreateContainerFailed',
     says: [/couldn't find key ca\.pem in ConfigMap test-\w+\/kube-root-ca\.crt/],
     mend: apply(spec({ env: fromConfigMap('kube-root-ca.crt', 'ca.crt') })),
+  },
+  'a key that its mounted Secret has not': {
+    prepare: createSecret('certificate', { 'tls.key': 'k' }),
+    spec: spec({
+      mounts: [{ mountPath: '/etc/certificate', secret: { secretName: 'certificate', items: [{ key: 'tls.crt', path: 'crt' }] } }],
+    }),
+    condition: 'Available',
+    reason: 'MountFailed',
+    says: [/mount at \/etc\/certificate \(mounts\) takes key tls\.crt, which Secret certificate has not: add the key there/],
+    mend: (ns) => fleet.client.mergePatch(Secrets, { namespace: ns, name: 'certificate' }, { stringData: { 'tls.crt': 'c' } }),
+  },
+  'a key that its mounted ConfigMap has not': {
+    spec: spec({ mounts: [{ mountPath: '/etc/ca', configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.pem', path: 'ca' }] } }] }),
+    condition: 'Available',
+    reason: 'MountFailed',
+    says: [/mount at \/etc\/ca \(mounts\) takes key ca\.pem, which ConfigMap kube-root-ca\.crt has not/, /correct items\[\]\.key/],
+    mend: apply(
+      spec({ mounts: [{ mountPath: '/etc/ca', configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca' }] } }] }),
+    ),
   },
   'an image that cannot be pulled': {
     spec: spec({ container: { image: 'registry.example.com/nobody/nothing:v1' } }),
@@ -222,6 +243,7 @@ describe('a broken server says why, stays silent about it, and recovers by itsel
   for (const [index, [what, { condition, reason, says, within = 90, mend, ...breakage }]] of Object.entries(breakages).entries()) {
     test.concurrent(what, { timeout: 420_000 }, async () => {
       const name = `broken-${index}`;
+      await breakage.prepare?.(namespace);
       await fleet.apply(namespace, name, breakage.spec);
       const broken = await fleet.until(namespace, name, condition, { status: 'False', reason }, within);
       const { message = '' } = broken.status?.conditions?.find(({ type }) => type === condition) ?? {};

@@ -8,7 +8,16 @@ const wanted: Wanted = {
   suspended: false,
   replicas: 1,
   maxUnavailable: 0,
-  expected: { port: 8080, env: [], memoryLimit: '512Mi', readOnlyRootFilesystem: true },
+  expected: {
+    port: 8080,
+    env: [],
+    memoryLimit: '512Mi',
+    readOnlyRootFilesystem: true,
+    mounts: new Map([
+      ['mount-etc-tls', { path: '/etc/tls', source: 'Secret tls' }],
+      ['mount-all', { path: '/all', source: undefined }],
+    ]),
+  },
 };
 
 const waiting = (reason: string, message = '', name = 'server') =>
@@ -154,6 +163,31 @@ describe('availability', () => {
         warning('FailedMount', 'MountVolume.SetUp failed for volume "x" : secret "y" not found'),
       ],
       expected: ['False', 'MountFailed', 'A volume cannot be mounted: MountVolume.SetUp failed for volume "x" : secret "y" not found'],
+    },
+    'a key that a mounted Secret has not, with the Secret and the place': {
+      pods: [waiting('ContainerCreating')],
+      warnings: [
+        warning('FailedMount', 'MountVolume.SetUp failed for volume "mount-etc-tls" : references non-existent secret key: tls.crt'),
+      ],
+      expected: [
+        'False',
+        'MountFailed',
+        'The mount at /etc/tls (mounts) takes key tls.crt, which Secret tls has not: add the key there, or correct items[].key of the mount',
+      ],
+    },
+    'a key that one of several sources has not': {
+      pods: [waiting('ContainerCreating')],
+      warnings: [
+        warning('FailedMount', 'MountVolume.SetUp failed for volume "mount-all" : configmap references non-existent config key: a'),
+      ],
+      expected: ['False', 'MountFailed', /takes key a, which its source has not/],
+    },
+    "a key of a volume that is not the user's": {
+      pods: [waiting('ContainerCreating')],
+      warnings: [
+        warning('FailedMount', 'MountVolume.SetUp failed for volume "guard-ca" : configmap references non-existent config key: ca.crt'),
+      ],
+      expected: ['False', 'MountFailed', /^A volume cannot be mounted: .*guard-ca/],
     },
     'a warning about another pod does not count': {
       pods: [waiting('ContainerCreating')],

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { crashHint, type Crash, type Expectation } from './crash.ts';
 
-const expected: Expectation = { port: 8080, env: ['LOG_LEVEL', 'API_KEY'], memoryLimit: '512Mi', readOnlyRootFilesystem: true };
+const expected: Expectation = {
+  port: 8080,
+  env: ['LOG_LEVEL', 'API_KEY'],
+  memoryLimit: '512Mi',
+  readOnlyRootFilesystem: true,
+  mounts: new Map(),
+};
 const crash = (changes: Partial<Crash>): Crash => ({ exitCode: 1, reason: 'Error', log: '', neverListened: false, ...changes });
 
 describe('crashHint', () => {

@@ -16,6 +16,15 @@ export interface Expectation {
   readonly env: readonly string[];
   readonly memoryLimit: string | undefined;
   readonly readOnlyRootFilesystem: boolean;
+  /** By name of the volume. */
+  readonly mounts: ReadonlyMap<string, MountedSource>;
+}
+
+/** What a mount of the spec is about. */
+export interface MountedSource {
+  readonly path: string;
+  /** `Secret tls`, as far as there is one source alone. */
+  readonly source: string | undefined;
 }
 
 type Hint = (crash: Crash, expected: Expectation) => string | undefined;

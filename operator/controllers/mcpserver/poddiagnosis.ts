@@ -111,13 +111,23 @@ const crashLooping: Check = ({ pod, expected, warnings }) => {
 const runsOnce = ({ status }: Pod, { name }: ContainerStatus): boolean =>
   name !== GUARD_CONTAINER && status?.initContainerStatuses?.some((one) => one.name === name) === true;
 
-const mountFailed: Check = ({ pod, warnings }) => {
+const mountFailed: Check = ({ pod, warnings, expected }) => {
   if (!statuses(pod).some(({ state }) => ['ContainerCreating', 'PodInitializing'].includes(state?.waiting?.reason ?? ''))) return undefined;
   const failures = about(pod, warnings, 'FailedMount', 'FailedAttachVolume', 'FailedMapVolume').map(({ message }) => oneLine(message));
   // What failed says more than the summary that the kubelet adds after two minutes.
   const message = failures.toSorted().find((text) => !text.includes('unmounted volumes=')) ?? failures[0];
-  return message === undefined ? undefined : { reason: 'MountFailed', message: `A volume cannot be mounted: ${message}` };
+  if (message === undefined) return undefined;
+  return { reason: 'MountFailed', message: missingKey(message, expected) ?? `A volume cannot be mounted: ${message}` };
 };
+
+/** The kubelet names neither the Secret or ConfigMap nor the place: only the volume, whose name is ours. */
+function missingKey(message: string, { mounts }: Expectation): string | undefined {
+  const [, volume = '', key] = /failed for volume "([^"]+)".*references non-existent (?:secret|config) key: (\S+)/.exec(message) ?? [];
+  const mount = mounts.get(volume);
+  if (mount === undefined || key === undefined) return undefined;
+  const { path, source = 'its source' } = mount;
+  return `The mount at ${path} (mounts) takes key ${key}, which ${source} has not: add the key there, or correct items[].key of the mount`;
+}
 
 const sandboxFailed: Check = ({ pod, warnings }) => {
   const failure = about(pod, warnings, 'FailedCreatePodSandBox')[0];

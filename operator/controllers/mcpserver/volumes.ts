@@ -1,6 +1,7 @@
 import type { MCPServer, MCPServerSpec } from '../../../api/mcpserver.ts';
 import { isReadOnly, type Mount } from '../../../api/mount.ts';
 import type { Volume, VolumeMount } from '../../kube/wire.ts';
+import type { MountedSource } from './crash.ts';
 import { shortHash } from './names.ts';
 
 /** A volume with the mounts that the server's container gets of it. */
@@ -83,6 +84,15 @@ function userVolume(mount: Mount): MountedVolume {
     ],
   };
 }
+
+/** What the mounts of a spec are about, by the name of their volumes. */
+export const mountedSources = (mounts: readonly Mount[] = []): ReadonlyMap<string, MountedSource> =>
+  new Map(
+    mounts.map(({ mountPath, secret, configMap }) => {
+      const source = secret === undefined ? configMap && `ConfigMap ${configMap.name}` : `Secret ${secret.secretName}`;
+      return [volumeName(mountPath), { path: mountPath, source }];
+    }),
+  );
 
 /** By the path, so that another order of the mounts is no other pod. */
 function volumeName(mountPath: string): string {

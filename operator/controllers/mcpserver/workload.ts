@@ -7,6 +7,7 @@ import { resources } from './container.ts';
 import type { PodWarning } from './poddiagnosis.ts';
 import { isRootReadOnly } from './security.ts';
 import { By, type Stores } from './stores.ts';
+import { mountedSources } from './volumes.ts';
 
 /** What runs for a server, as the stores know it. */
 export function workload(stores: Pick<Stores, 'deployments' | 'pods' | 'warnings'>, key: Key): Workload {
@@ -37,6 +38,7 @@ export function wanted({ spec }: MCPServer): Wanted {
       env: (spec.env ?? []).map(({ name }) => name),
       memoryLimit,
       readOnlyRootFilesystem: isRootReadOnly(spec),
+      mounts: mountedSources(spec.mounts),
     },
   };
 }
