@@ -72,6 +72,10 @@ bench-guard: node_modules/.installed ## The guard's figures beside a direct conn
 fuzz: node_modules/.installed ## Hostile callers and a hostile server around a guard. MINUTES=10, SEED=a number to repeat a run
 	@node guard/fuzz/main.ts --minutes "$(or $(MINUTES),10)" $(if $(SEED),--seed "$(SEED)")
 
+.PHONY: check-token-renewal
+check-token-renewal: node_modules/.installed ## Waits once for the kubelet to renew the token of a server: ten minutes (Linux, root)
+	@node e2e/token-renewal.ts
+
 ##@ Against the cluster of KUBECONFIG
 
 .PHONY: install
