@@ -91,7 +91,7 @@ describe('what is enforced', () => {
     const compiled = async (server = guarded) => (await enforcement.of(server, keyOf(server.metadata), true, signal))?.compiled;
     await compiled();
     const first = await compiled();
-    expect(await compiled({ ...guarded, status: {} as NonNullable<MCPServer['status']> })).toBe(first);
+    expect(await compiled({ ...guarded, status: {} })).toBe(first);
     const changes: Record<string, () => MCPServer & KubeObject> = {
       'a policy of its namespace': () => (stores.policies.written(policy('agents', '2', {})), guarded),
       'a policy of the platform': () => (

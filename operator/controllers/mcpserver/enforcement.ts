@@ -116,8 +116,15 @@ export class Enforcement {
     const compiled = this.#compiled(
       key,
       [
-        ...[server.metadata.uid, server.metadata.generation, JSON.stringify(server.metadata.labels), accepted],
-        ...[clusterIssuer, state.pins, replicas, held?.digest, found?.digest ?? this.#listedVersion(server)],
+        server.metadata.uid,
+        server.metadata.generation,
+        JSON.stringify(server.metadata.labels),
+        accepted,
+        clusterIssuer,
+        state.pins,
+        replicas,
+        held?.digest,
+        found?.digest ?? this.#listedVersion(server),
         ...Object.entries(keys.issuers).flatMap(([issuer, set]) => [issuer, set.source, set.keys]),
         ...policies,
       ],
