@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { lineDigest } from '../mcp/auditchain.ts';
 import { expect, test } from 'vitest';
 import { criLines, type Line, secretsIn, Trail } from './trail.ts';
 
@@ -7,7 +7,7 @@ function log(requests: readonly string[]): Line[] {
   let prev = '';
   return requests.map((requestId, index) => {
     const text = JSON.stringify({ audit: { seq: index + 1, prev, requestId } });
-    prev = `sha256:${createHash('sha256').update(`${text}\n`).digest('hex')}`;
+    prev = lineDigest(`${text}\n`);
     return { stream: 'stdout', text };
   });
 }
@@ -25,19 +25,20 @@ test('whole logs have no findings, whatever is said on standard error', () => {
 });
 
 test.each([
-  ['a record is missing', [first, third], /record 3: follows record 1/],
-  ['the first one is missing', [second, third], /record 2: follows record 0/],
-  ['a record was changed', [first, { ...second, text: second.text.replace('"b"', '"x"') }, third], /record 3: its prev is not/],
-  ['two changed places', [second, first, third], /record 2: its prev is not/],
-  ['something else is on standard output', [first, { stream: 'stdout', text: 'hello' }, second, third], /no audit record.*hello/],
+  ['a record is missing', [first, third], /line 2: record 3 follows one that is not here/],
+  ['the first one is missing', [second, third], /line 1: record 2 follows one that is not here/],
+  ['a record was changed', [first, { ...second, text: second.text.replace('"b"', '"x"') }, third], /line 3: record 3 follows one/],
+  ['two changed places', [second, first, third], /line 1: record 2 follows one/],
+  ['something else is on standard output', [first, { stream: 'stdout', text: 'hello' }, second, third], /1 lines .* are no audit records/],
   ['records were left out', [{ ...first, text: first.text.replace('"seq"', '"gap":2,"seq"') }], /2 records were left out/],
+  ['one log has two chains', [first, second, ...log(['d'])], /2 chains/],
 ])('it is found that %s', (_what, lines, finding) => {
   expect(findings(lines)).toContainEqual(expect.stringMatching(finding));
 });
 
 test('it is found that a request was closed twice, by one guard or by two', () => {
-  expect(findings(log(['a', 'a']))).toEqual([expect.stringMatching(/request a was closed already by boot 0, record 1/)]);
-  expect(findings(log(['a']), log(['a']))).toEqual([expect.stringMatching(/boot 1, record 1: request a was closed already by boot 0/)]);
+  expect(findings(log(['a', 'a']))).toEqual([expect.stringMatching(/line 2: request a was closed already by boot 0, line 1/)]);
+  expect(findings(log(['a']), log(['a']))).toEqual([expect.stringMatching(/boot 1, line 1: request a was closed already by boot 0/)]);
 });
 
 test('lines that the runtime split are put together, and what was still being written is left out', () => {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { AuditChains } from '../mcp/auditchain.ts';
 
 /** What is wrong with a log, in one sentence each. */
 export type Findings = readonly string[];
@@ -27,14 +27,6 @@ export function criLines(content: string): readonly Line[] {
   return lines;
 }
 
-interface Entry {
-  readonly seq: number;
-  readonly prev: string;
-  readonly gap?: number;
-  readonly requestId: string;
-  readonly traceId?: string;
-}
-
 /** The audit records of all guards of a run. */
 export class Trail {
   readonly #requests = new Map<string, string>();
@@ -54,35 +46,34 @@ export class Trail {
     return this.#findings;
   }
 
-  /** Reads the log of one process of a guard, from its start: each record must follow the one before it, and close a request that none closed. */
+  /** Reads the log of one process of a guard, from its start: a whole chain of records, each of which closes a request that none closed before. */
   add(boot: string, lines: readonly Line[]): void {
-    this.#boots += 1;
-    let previous = '';
-    let seq = 0;
-    for (const { stream, text } of lines) {
-      if (stream !== 'stdout') continue;
-      const entry = auditEntry(text);
-      if (entry === undefined) {
-        this.#findings.push(`${boot}: no audit record on standard output: ${text.slice(0, 120)}`);
-        continue;
-      }
-      this.#records += 1;
-      const at = `${boot}, record ${entry.seq}`;
-      if (entry.seq !== seq + 1) this.#findings.push(`${at}: follows record ${seq}`);
-      if (entry.prev !== previous) this.#findings.push(`${at}: its prev is not the digest of the record before`);
-      if (entry.gap !== undefined) this.#findings.push(`${at}: ${entry.gap} records were left out before it`);
-      const other = this.#requests.get(entry.requestId);
-      if (other !== undefined) this.#findings.push(`${at}: request ${entry.requestId} was closed already by ${other}`);
-      this.#requests.set(entry.requestId, at);
-      seq = entry.seq;
-      previous = `sha256:${createHash('sha256').update(`${text}\n`).digest('hex')}`;
+    const chain = new AuditChains();
+    const output = lines.filter(({ stream }) => stream === 'stdout');
+    for (const [index, { text }] of output.entries()) {
+      chain.take(text);
+      this.#close(requestOf(text), `${boot}, line ${index + 1}`);
     }
+    const { records, boots, missing, breaks } = chain.report();
+    this.#findings.push(...breaks.map(({ line, problem }) => `${boot}, line ${line}: ${problem}`));
+    if (missing > 0) this.#findings.push(`${boot}: ${missing} records were left out`);
+    if (records < output.length) this.#findings.push(`${boot}: ${output.length - records} lines of standard output are no audit records`);
+    if (boots > 1) this.#findings.push(`${boot}: ${boots} chains in the log of one process`);
+    this.#records += records;
+    this.#boots += 1;
+  }
+
+  #close(request: string | undefined, at: string): void {
+    if (request === undefined) return;
+    const other = this.#requests.get(request);
+    if (other !== undefined) this.#findings.push(`${at}: request ${request} was closed already by ${other}`);
+    this.#requests.set(request, at);
   }
 }
 
-function auditEntry(text: string): Entry | undefined {
+function requestOf(text: string): string | undefined {
   try {
-    return (JSON.parse(text) as { readonly audit?: Entry }).audit;
+    return (JSON.parse(text) as { readonly audit?: { readonly requestId?: string } }).audit?.requestId;
   } catch {
     return undefined;
   }
