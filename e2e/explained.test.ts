@@ -18,20 +18,14 @@ const tool = (name: string, annotations?: object) => ({
 /** Some of the tools that the examples speak of, of every class. */
 const tools = [
   tool('pods_list', { readOnlyHint: true }),
+  tool('pods_log', { readOnlyHint: true }),
   tool('pods_delete', { destructiveHint: true }),
   tool('echo', { readOnlyHint: true, destructiveHint: false }),
   tool('get-env', { readOnlyHint: true }),
   tool('scale', { destructiveHint: false }),
   tool('silent'),
 ];
-const argumentSets = [
-  {},
-  { namespace: 'staging' },
-  { namespace: 'prod' },
-  { namespace: 5 },
-  { namespace: null },
-  { namespace: ['staging'] },
-];
+const argumentSets = [{}, { tail: 100 }, { tail: 101 }, { tail: '5' }, { tail: null }, { tail: [5] }];
 const apiKeys = { alice: 'not-a-real-key-of-alice-0123456789', bob: 'not-a-real-key-of-bob-0123456789abc' };
 
 const team = `
@@ -80,7 +74,7 @@ test.each<[file: string, server: string, namespace: string, subjects: readonly s
   const { bundle } = await fromManifests(options);
   const guard = await runGuard({ upstream: server.url.href, bundle, apiKeys });
   try {
-    await eventually(async () => (await fetch(`http://127.0.0.1:${guard.ports.admin}/readyz`)).ok, 'the server was listed');
+    await eventually(async () => (await fetch(`http://127.0.0.1:${guard.ports.admin}/readyz`)).ok, 'the server was listed', 60_000);
     const explain = async (...argv: string[]): Promise<number> => {
       const { environment } = capture({ now: new Date().toISOString() });
       const from = [...files.flatMap((path) => ['-f', path]), '--inventory', inventory, '-n', namespace];
