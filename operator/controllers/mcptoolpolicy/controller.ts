@@ -13,6 +13,7 @@ import type { Distribution } from '../mcpserver/distribution.ts';
 import { hasGuard } from '../mcpserver/input.ts';
 import type { Standings } from '../mcpserver/standing.ts';
 import { By, MCPToolPolicies } from '../mcpserver/stores.ts';
+import { Pace } from './pace.ts';
 import { policyStatus, type PolicyTarget } from './status.ts';
 
 export interface PolicyControllerParts {
@@ -33,10 +34,19 @@ export function addMCPToolPolicyController(parts: PolicyControllerParts): void {
   const { manager, servers, policies, standings, distribution, woken, operatorNamespace, now } = parts;
   const statuses = new StatusWriter({ client: manager.client, resource: MCPToolPolicies, store: policies, fieldManager: FIELD_MANAGER });
 
+  const pace = new Pace(() => performance.now());
+
   const reconcile = async (key: Key, { signal }: ReconcileContext): Promise<Result> => {
     const policy = policies.get(key);
-    if (policy === undefined || policy.metadata.deletionTimestamp !== undefined) return undefined;
+    if (policy === undefined || policy.metadata.deletionTimestamp !== undefined) {
+      pace.forget(key);
+      return undefined;
+    }
+    const { generation = 0 } = policy.metadata;
+    const after = pace.wait(key, generation);
+    if (after > 0) return { after };
     const selected = serversOf(policy, servers, operatorNamespace);
+    pace.took(key, generation, selected.length);
     // A process that has just started knows less than the status says. Whoever finds out wakes this policy.
     if (policy.status?.observedGeneration === policy.metadata.generation && !selected.every(isKnown)) return undefined;
     const targets = selected.map((server) => target(policy, server));
