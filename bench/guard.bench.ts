@@ -1,130 +1,196 @@
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { Pool } from 'undici';
+import type { Load, Mode } from './guard/load.ts';
+import { EVENTS, LEGACY, load, MODERN, NEW_LISTS, SAME_LIST } from './guard/load.ts';
+import type { Subject } from './guard/process.ts';
+import { bundled, memory, OTHER_CORE, start, startGuard, SUBJECT_CORE } from './guard/process.ts';
+import { stdioFigures } from './guard/stdio.ts';
+import { memoryPerStream } from './guard/streams.ts';
 import { Recording } from './recording.ts';
-import { round, summarize } from './statistics.ts';
+import { round } from './statistics.ts';
 
 /**
- * The guard beside a direct connection and a bare pass-through proxy in the same runtime, all in one run: the server, the proxies and the
- * load each in a process of its own. Closed model with distinct arguments; warmed up; the median of several rounds, interleaved, so that a
- * change of the machine's mood hits all alike.
+ * The guard beside a direct connection and a bare pass-through proxy in the same runtime, all in one run. Closed model with distinct arguments; warmed up; medians of
+ * several rounds with their extremes, interleaved, so that a change of the machine's mood hits all alike. The subject has one core, servers and load the other.
  */
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    calls: { type: 'string', default: '4000' },
+    calls: { type: 'string', default: '3000' },
     save: { type: 'boolean', default: true },
   },
   allowNegative: true,
 });
 const ROUNDS = Number(values.rounds);
 const CALLS = Number(values.calls);
-const PADDING = 'x'.repeat(900);
 
-interface Subject {
-  readonly name: string;
-  readonly url: string;
-  readonly process: ChildProcess;
-}
+const recording = new Recording('guard', {});
+execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', String(OTHER_CORE), String(process.pid)], { stdio: 'ignore' });
+bundled();
 
-async function start(name: string, ...args: readonly string[]): Promise<Subject> {
-  const child = fork(new URL('guard/subject.ts', import.meta.url), [...args], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-  const [url] = (await once(child, 'message')) as [string];
-  return { name, url, process: child };
-}
-
-let sequence = 0;
-function body(): string {
-  sequence += 1;
-  const params = { name: 'echo', arguments: { n: sequence, text: PADDING } };
-  return JSON.stringify({ jsonrpc: '2.0', id: sequence, method: 'tools/call', params });
-}
-
-/** Latencies of `calls` calls at a concurrency, microseconds each, and the calls per second altogether. */
-async function load(subject: Subject, concurrency: number, calls: number): Promise<{ latencies: number[]; perSecond: number }> {
-  const { origin, pathname } = new URL(subject.url);
-  const pool = new Pool(origin, { connections: concurrency });
-  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-  const latencies: number[] = [];
-  let left = calls;
-  const began = performance.now();
-  await Promise.all(
-    Array.from({ length: concurrency }, async () => {
-      while (left > 0) {
-        left -= 1;
-        const at = performance.now();
-        const response = await pool.request({ method: 'POST', path: pathname, headers, body: body() });
-        const text = await response.body.text();
-        latencies.push((performance.now() - at) * 1000);
-        if (response.statusCode !== 200 || text.includes('"error"')) throw new Error(`${subject.name}: ${response.statusCode} ${text}`);
-      }
-    }),
-  );
-  const perSecond = (calls * 1000) / (performance.now() - began);
-  await pool.close();
-  return { latencies, perSecond };
-}
-
-/** Resident memory in MiB, of which anonymous. */
-function memory({ process: child }: Subject): { rss: number; anonymous: number } {
-  const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
-  const field = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1024;
-  return { rss: field('VmRSS'), anonymous: field('RssAnon') };
-}
-
-const median = (samples: readonly number[]): number => samples.toSorted((a, b) => a - b)[Math.floor(samples.length / 2)] ?? Number.NaN;
-
-const server = await start('direct', 'server');
-const proxy = await start('bare proxy', 'proxy', server.url);
-const guard = await start('guard', 'guard', server.url, 'policy');
-const silent = await start('guard, audit off', 'guard', server.url, 'policy-without-audit');
-const open = await start('guard, no policy', 'guard', server.url, 'none');
-const subjects = [server, proxy, open, silent, guard];
+const server = await start('direct', OTHER_CORE, 'server');
+const proxy = await start('bare proxy', SUBJECT_CORE, 'proxy', server.url);
+const open = await startGuard('guard without policy', ['--upstream', server.url], 'none');
+const silent = await startGuard('guard, audit off', ['--upstream', server.url], 'audit off');
+const guard = await startGuard('guard', ['--upstream', server.url], 'audit on');
+// What the start left behind is collected by and by.
+await delay(5_000);
 const idle = memory(guard);
 
-for (const subject of subjects) await load(subject, 8, CALLS);
-
-const p50 = new Map<string, number[]>();
-const p99 = new Map<string, number[]>();
-const rates = new Map<string, number[]>();
-const note = (map: Map<string, number[]>, name: string, value: number): void => {
-  map.set(name, [...(map.get(name) ?? []), value]);
-};
-for (let run = 0; run < ROUNDS; run += 1) {
-  for (const subject of subjects) {
-    const summary = summarize((await load(subject, 1, CALLS / 2)).latencies);
-    note(p50, subject.name, summary.p50);
-    note(p99, subject.name, summary.p99);
-    note(rates, subject.name, (await load(subject, 32, CALLS)).perSecond);
+/** One figure of every round, and what they come to. */
+class Rounds {
+  readonly #values: number[] = [];
+  add(value: number): void {
+    this.#values.push(value);
+  }
+  get median(): number {
+    return this.#values.toSorted((a, b) => a - b)[Math.floor(this.#values.length / 2)] ?? Number.NaN;
+  }
+  method(digits: number): string {
+    return `median of ${this.#values.length}, ${round(Math.min(...this.#values), digits)} to ${round(Math.max(...this.#values), digits)}`;
   }
 }
 
-const recording = new Recording('guard', {});
-const of = (map: Map<string, number[]>, { name }: Subject): number => median(map.get(name) ?? []);
-for (const subject of subjects) {
-  recording.add({ name: `${subject.name}: p50, concurrency 1`, value: round(of(p50, subject)), unit: 'µs' });
-  recording.add({ name: `${subject.name}: p99, concurrency 1`, value: round(of(p99, subject)), unit: 'µs' });
-  recording.add({ name: `${subject.name}: throughput, concurrency 32`, value: round(of(rates, subject), 0), unit: '/s' });
+interface Bar {
+  readonly bar?: string;
+  readonly reached?: (value: number) => boolean;
 }
-const added50 = (of(p50, guard) - of(p50, server)) / 1000;
-const added99 = (of(p99, guard) - of(p99, server)) / 1000;
-const ratio = (of(rates, guard) / of(rates, proxy)) * 100;
-recording.add({ name: 'added latency p50', value: round(added50, 3), unit: 'ms', bar: '≤ 0.25 ms', reached: added50 <= 0.25 });
-recording.add({ name: 'added latency p99', value: round(added99, 3), unit: 'ms', bar: '≤ 1 ms', reached: added99 <= 1 });
-recording.add({ name: 'throughput beside the bare proxy', value: round(ratio), unit: '%', bar: '≥ 70 %', reached: ratio >= 70 });
-const rate = of(rates, guard);
-recording.add({ name: 'throughput, policy and audit on', value: round(rate, 0), unit: '/s', bar: '≥ 5,000/s', reached: rate >= 5_000 });
-recording.add({ name: 'memory idle, resident', value: round(idle.rss), unit: 'MiB' });
+
+function note(name: string, rounds: Rounds, unit: string, digits: number, { bar, reached }: Bar = {}): void {
+  const value = round(rounds.median, digits);
+  const verdict = bar === undefined || reached === undefined ? {} : { bar, reached: reached(value) };
+  recording.add({ name, value, unit, method: rounds.method(digits), ...verdict });
+}
+
+/** Loads all subjects in turn, round by round; gives what each came to. */
+async function inRounds(subjects: readonly Subject[], mode: Mode, callers: number, calls: number): Promise<readonly (readonly Load[])[]> {
+  for (const subject of subjects) await load(subject, mode, callers, calls);
+  const rounds: (readonly Load[])[] = [];
+  for (let turn = 0; turn < ROUNDS; turn += 1) {
+    const loads: Load[] = [];
+    for (const subject of subjects) loads.push(await load(subject, mode, callers, calls));
+    rounds.push(loads);
+  }
+  return rounds;
+}
+
+const of = (rounds: readonly (readonly Load[])[], value: (loads: readonly Load[]) => number): Rounds => {
+  const result = new Rounds();
+  for (const loads of rounds) result.add(value(loads));
+  return result;
+};
+
+const everybody = [server, proxy, open, silent, guard];
+for (const mode of [LEGACY, EVENTS, MODERN]) {
+  const bars = mode === LEGACY;
+  const one = await inRounds(everybody, mode, 1, CALLS / 2);
+  const many = await inRounds(everybody, mode, 32, CALLS);
+  for (const [index, { name }] of everybody.entries()) {
+    note(
+      `${mode.name}: ${name}, p50, 1 caller`,
+      of(one, (loads) => loads[index]?.p50 ?? 0),
+      'µs',
+      0,
+    );
+    note(
+      `${mode.name}: ${name}, p99, 1 caller`,
+      of(one, (loads) => loads[index]?.p99 ?? 0),
+      'µs',
+      0,
+    );
+    note(
+      `${mode.name}: ${name}, 32 callers`,
+      of(many, (loads) => loads[index]?.perSecond ?? 0),
+      '/s',
+      0,
+    );
+    note(
+      `${mode.name}: ${name}, processor time per call`,
+      of(many, (loads) => loads[index]?.processor ?? 0),
+      'µs',
+      0,
+    );
+  }
+  const added = (share: 'p50' | 'p99'): Rounds => of(one, (loads) => ((loads[4]?.[share] ?? 0) - (loads[0]?.[share] ?? 0)) / 1000);
+  const bar = (text: string, reached: (value: number) => boolean): Bar => (bars ? { bar: text, reached } : {});
+  note(
+    `${mode.name}: added p50`,
+    added('p50'),
+    'ms',
+    3,
+    bar('≤ 0.25 ms', (value) => value <= 0.25),
+  );
+  note(
+    `${mode.name}: added p99`,
+    added('p99'),
+    'ms',
+    3,
+    bar('≤ 1 ms', (value) => value <= 1),
+  );
+  const share = of(many, (loads) => ((loads[4]?.perSecond ?? 0) / (loads[1]?.perSecond ?? 1)) * 100);
+  note(
+    `${mode.name}: throughput beside the bare proxy`,
+    share,
+    '%',
+    0,
+    bar('≥ 70 %', (value) => value >= 70),
+  );
+  if (bars)
+    note(
+      'throughput of one core',
+      of(many, (loads) => loads[4]?.perSecond ?? 0),
+      '/s',
+      0,
+      bar('≥ 5,000/s', (value) => value >= 5_000),
+    );
+}
+
+recording.add({ name: 'memory idle, resident with the files of Node', value: round(idle.resident / 1024), unit: 'MiB' });
+const small = idle.anonymous / 1024;
 recording.add({
-  name: 'memory idle, anonymous',
-  value: round(idle.anonymous),
+  name: 'memory idle',
+  value: round(small),
   unit: 'MiB',
   bar: '≤ 32 MiB',
-  reached: idle.anonymous <= 32,
+  reached: small <= 32,
+  method: 'RssAnon of the bundled program: it has no cgroup of its own here, and pages of the Node binary are shared and evictable',
 });
-recording.add({ name: 'memory after the run, anonymous', value: round(memory(guard).anonymous), unit: 'MiB' });
+recording.add({ name: 'memory after the load', value: round(memory(guard).anonymous / 1024), unit: 'MiB', method: 'RssAnon' });
+for (const { process: child } of [proxy, open, silent, guard]) child.kill('SIGKILL');
+
+const fresh = await startGuard('guard', ['--upstream', server.url], 'audit on');
+const stream = await memoryPerStream(fresh, 1_000);
+recording.add({
+  name: 'memory per open stream',
+  value: round(stream),
+  unit: 'KiB',
+  bar: '≤ 20 KiB',
+  reached: stream <= 20,
+  method: 'growth of RssAnon by 1,000 streams',
+});
+fresh.process.kill('SIGKILL');
+server.process.kill();
+
+const lists = await start('direct', OTHER_CORE, 'lists');
+const filtering = await startGuard('guard', ['--upstream', lists.url], 'audit on');
+for (const mode of [NEW_LISTS, SAME_LIST]) {
+  const rounds = await inRounds([lists, filtering], mode, 1, 40);
+  const added = of(rounds, (loads) => ((loads[1]?.p50 ?? 0) - (loads[0]?.p50 ?? 0)) / 1000);
+  note(
+    `500 tools, 500 KiB, ${mode.name}: added p50`,
+    added,
+    'ms',
+    2,
+    mode === NEW_LISTS ? { bar: '≤ 10 ms', reached: (value) => value <= 10 } : {},
+  );
+}
+for (const { process: child } of [lists, filtering]) child.kill('SIGKILL');
+
+const { direct, guarded, hundred } = await stdioFigures(CALLS / 2);
+const added = (guarded - direct) / 1000;
+recording.add({ name: 'stdio: its own pipes, p50', value: round(direct, 0), unit: 'µs' });
+recording.add({ name: 'stdio: shared process, added p50', value: round(added, 3), unit: 'ms', bar: '≤ 0.3 ms', reached: added <= 0.3 });
+recording.add({ name: 'stdio: shared process, 100 callers', value: round(hundred, 0), unit: '/s' });
+
 if (values.save) await recording.save(new Date());
-for (const subject of subjects) subject.process.kill();

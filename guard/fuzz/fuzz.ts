@@ -90,7 +90,7 @@ class Run {
       flags: ['--verification-interval', '5'],
     });
     const { admin } = this.#guard.ports;
-    await eventually(async () => (await fetch(`http://127.0.0.1:${admin}/readyz`)).ok, 'the server was listed');
+    await eventually(async () => (await fetch(`http://127.0.0.1:${admin}/readyz`)).ok, 'the server was listed', 60_000);
   }
 
   async caller(): Promise<void> {
