@@ -1,20 +1,6 @@
 import { expect, inject, test, type TestContext } from 'vitest';
-import { run } from '../../cli/program.ts';
-import { capture } from '../../cli/testing/capture.ts';
+import { type Outcome, typed } from '../commandline.ts';
 import { faulty, Fleet } from '../fleet.ts';
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** One command line as a user types it. */
-async function typed(...argv: string[]): Promise<Outcome> {
-  const { environment, out, err } = capture({ now: new Date().toISOString() });
-  const code = await run(environment, 'mcp-fleet', 'test', [...argv, '--kubeconfig', inject('kubeconfig')]);
-  return { code, out: out(), err: err() };
-}
 
 /** A namespace of its own, and a command line that is in it. */
 async function scene({
@@ -23,7 +9,7 @@ async function scene({
   const fleet = await Fleet.of(inject('kubeconfig'));
   onTestFinished(() => fleet[Symbol.asyncDispose]());
   const namespace = await fleet.namespace();
-  return { fleet, namespace, type: (...argv) => typed(...argv, '-n', namespace) };
+  return { fleet, namespace, type: (...argv) => typed(inject('kubeconfig'), ...argv, '-n', namespace) };
 }
 
 test.concurrent('a server is shown, listed, called, read and restarted', async (context) => {
