@@ -1,3 +1,4 @@
+import { GUARD_CONTAINER } from '../api/group.ts';
 import type { MCPServer } from '../api/mcpserver.ts';
 import type { KubeObject } from './kubeapi.ts';
 import { condition } from './server.ts';
@@ -126,6 +127,7 @@ function podState({ status }: Live): ObjectState {
       status?.reason ??
       status?.phase ??
       'Unknown',
+    ...(containers.some(({ name }) => name === GUARD_CONTAINER) ? ['guarded'] : []),
     ...(restarts > 0 ? [`${restarts} ${restarts === 1 ? 'restart' : 'restarts'}`] : []),
   ].join(', ');
   return { ready, text };
@@ -148,5 +150,11 @@ export function serverState(server: MCPServer): ObjectState {
   if (ready === undefined) return { ready: false, text: 'not seen by the operator yet' };
   if (ready.status !== 'True') return { ready: false, text: ready.reason };
   const tools = server.status?.tools?.total;
-  return { ready: true, text: tools === undefined ? ready.reason : `${ready.reason}, ${tools} ${tools === 1 ? 'tool' : 'tools'}` };
+  const policies = (server.status?.policies ?? []).map(({ name }) => name);
+  const text = [
+    ready.reason,
+    ...(tools === undefined ? [] : [`${tools} ${tools === 1 ? 'tool' : 'tools'}`]),
+    ...(policies.length === 0 ? [] : [`${policies.length === 1 ? 'policy' : 'policies'} ${policies.join(' ')}`]),
+  ].join(', ');
+  return { ready: true, text };
 }

@@ -47,12 +47,16 @@ test('three servers are Ready, each with its tools', async () => {
   expect(states).toEqual(['everything', 'from-npm', 'kubernetes'].map((name) => ({ name, ready: 'True', hasTools: true })));
 });
 
-test('the tree names what was made, tools are listed, tools answer', () => {
+test('the tree names what was made, tools are listed, tools answer, and those that write are refused', () => {
   expect(section('What was made')).toMatch(/Deployment\/everything[\s\S]*Role\/kubernetes/);
+  expect(section('What was made')).toMatch(/MCPServer\/everything +True +Ready, \d+ tools, policy read-only/);
+  expect(section('What was made')).toMatch(/Pod\/everything-\S+ +True +Running, guarded/);
   expect(section('Tools of kubernetes')).toContain('pods_list_in_namespace');
   expect(section('mcp-fleet call everything')).toContain('Echo: hello from a pod');
   expect(section('mcp-fleet call from-npm')).toContain('42');
-  expect(section('mcp-fleet call kubernetes pods_list_in_namespace namespace=mcp-quickstart')).toMatch(/kubernetes-\S+ +1\/1 +Running/);
+  expect(section('mcp-fleet call kubernetes pods_list_in_namespace namespace=mcp-quickstart')).toMatch(/kubernetes-\S+ +2\/2 +Running/);
+  for (const call of ['everything toggle-simulated-logging', 'from-npm toggle-simulated-logging', 'kubernetes pods_delete'])
+    expect(section(`mcp-fleet call ${call}`)).toContain('Refused by policy: this call counts as');
 });
 
 test('only the server that asked for access has a token, and that expires after two hours', async () => {

@@ -17,7 +17,7 @@ import { ROOT } from './sources.ts';
 import { bring, target } from './target.ts';
 
 /**
- * `make demo`: a cluster, the operator, three real MCP servers, and a call to a tool of each.
+ * `make demo`: a cluster, the operator, three real MCP servers under a read-only policy, and two calls to each: one that is allowed and one that is not.
  *
  * `CLUSTER=current` takes the cluster of KUBECONFIG; otherwise kind where Docker runs, else the built-in cluster. `NAME` names it.
  */
@@ -27,13 +27,28 @@ const EXAMPLE = 'examples/quickstart';
 const NAMESPACE = 'mcp-quickstart';
 const ARCHIVE = join(ROOT, 'dist/image.tar');
 
-/** What is called in the end, as a user would type it; the last one is refused by RBAC. */
-const CALLS: readonly (readonly string[])[] = [
-  ['everything', 'echo', 'message=hello from a pod'],
-  ['from-npm', 'get-sum', 'a=19', 'b=23'],
-  ['kubernetes', 'pods_list_in_namespace', `namespace=${NAMESPACE}`],
-];
-const REFUSED = ['kubernetes', 'pods_list_in_namespace', 'namespace=kube-system'];
+interface Call {
+  readonly typed: readonly string[];
+  /** Who refuses it; absent: nobody. */
+  readonly refusedBy?: 'its guard, by policy read-only' | 'the API server, by RBAC';
+}
+
+/** What is called in the end, as a user would type it. */
+const CALLS: Readonly<Record<string, readonly Call[]>> = {
+  everything: [
+    { typed: ['echo', 'message=hello from a pod'] },
+    { typed: ['toggle-simulated-logging'], refusedBy: 'its guard, by policy read-only' },
+  ],
+  'from-npm': [
+    { typed: ['get-sum', 'a=19', 'b=23'] },
+    { typed: ['toggle-simulated-logging'], refusedBy: 'its guard, by policy read-only' },
+  ],
+  kubernetes: [
+    { typed: ['pods_list_in_namespace', `namespace=${NAMESPACE}`] },
+    { typed: ['pods_delete', 'name=any', `namespace=${NAMESPACE}`], refusedBy: 'its guard, by policy read-only' },
+    { typed: ['pods_list_in_namespace', 'namespace=kube-system'], refusedBy: 'the API server, by RBAC' },
+  ],
+};
 
 const progress = new Progress();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -58,7 +73,7 @@ async function demonstrate(): Promise<void> {
   progress.say(`applying ${EXAMPLE}`);
   await kubectl(['apply', '--server-side', '-k', join(ROOT, EXAMPLE)]);
   await kubectl(['rollout', 'status', '--namespace', OPERATOR_NAMESPACE, `deployment/${OPERATOR}`, '--timeout=3m']);
-  progress.say('the operator runs; waiting for the servers to answer MCP');
+  progress.say('the operator runs; waiting for the servers to answer MCP, and for their guards to have the policy');
   await serversReady(kubectl, NAMESPACE, progress, 180_000);
   await present(kubectl, kubeconfig);
   progress.show('Go on');
@@ -128,20 +143,20 @@ async function present(kubectl: Kubectl, kubeconfig: string | undefined): Promis
   for (const name of names) {
     progress.show(`Tools of ${name}`);
     await cli(kubeconfig, ['tools', name, '--namespace', NAMESPACE]);
+    for (const { typed, refusedBy } of CALLS[name] ?? []) {
+      const call = [name, ...typed];
+      progress.show(`mcp-fleet call ${call.join(' ')}${refusedBy === undefined ? '' : ` (refused by ${refusedBy})`}`);
+      await cli(kubeconfig, ['call', '--namespace', NAMESPACE, ...call], refusedBy === undefined ? [0] : [5, 6]);
+    }
   }
-  for (const call of CALLS) {
-    progress.show(`mcp-fleet call ${call.join(' ')}`);
-    await cli(kubeconfig, ['call', '--namespace', NAMESPACE, ...call]);
-  }
-  progress.show(`mcp-fleet call ${REFUSED.join(' ')} (another namespace: refused by RBAC)`);
-  await cli(kubeconfig, ['call', '--namespace', NAMESPACE, ...REFUSED], [5, 6]);
 }
 
 /** Errors: when the command ends with another code than those expected. */
 function cli(kubeconfig: string | undefined, args: readonly string[], expected: readonly number[] = [0]): Promise<void> {
   const env = { ...process.env, ...(kubeconfig === undefined ? {} : { KUBECONFIG: kubeconfig }) };
   return new Promise((resolve, reject) => {
-    const child = spawn('node', [join(ROOT, 'cli/main.ts'), ...args], { env, stdio: 'inherit' });
+    // What is refused is told on stderr; here it belongs under its heading.
+    const child = spawn('node', [join(ROOT, 'cli/main.ts'), ...args], { env, stdio: ['inherit', 'inherit', process.stdout] });
     child.once('error', reject);
     child.once('exit', (code) =>
       expected.includes(code ?? 1) ? resolve() : reject(new Error(`mcp-fleet ${args.join(' ')} ended with ${code}`)),

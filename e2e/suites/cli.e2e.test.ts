@@ -22,7 +22,7 @@ test.concurrent('a server is shown, listed, called, read and restarted', async (
   for (const line of [
     /^MCPServer\/good +True +Ready, \d+ tools/m,
     /├─ Deployment\/good +True +1 of 1 pods ready/,
-    /Pod\/good-\S+ +True +Running/,
+    /Pod\/good-\S+ +True +Running, guarded/,
     /EndpointSlice\/good-\S+ +True +1 of 1/,
     /ConfigMap\/good-tools/,
   ]) {

@@ -260,7 +260,7 @@ test.concurrent('kubectl scale scales it, to zero too', async () => {
   await fleet.until(namespace, 'server', 'Ready', { status: 'True', reason: 'Ready' });
 });
 
-test.concurrent('examples/quickstart becomes three servers that answer', { timeout: 300_000 }, async () => {
+test.concurrent('examples/quickstart becomes three servers that answer, and refuse what writes', { timeout: 300_000 }, async () => {
   const namespace = 'mcp-quickstart';
   await kubectl(['apply', '--server-side', '-k', join(ROOT, 'examples/quickstart')]);
   try {
@@ -272,6 +272,12 @@ test.concurrent('examples/quickstart becomes three servers that answer', { timeo
     expect(await fleet.call(namespace, 'from-npm', 'get-sum', { a: 19, b: 23 })).toContain('42');
     expect(await fleet.call(namespace, 'kubernetes', 'pods_list_in_namespace', { namespace })).toMatch(/from-npm-\S+/);
     await expect(fleet.call(namespace, 'kubernetes', 'pods_list_in_namespace', { namespace: 'kube-system' })).rejects.toThrow(/forbidden/);
+    for (const [server, tool] of [
+      ['everything', 'toggle-simulated-logging'],
+      ['from-npm', 'toggle-simulated-logging'],
+      ['kubernetes', 'pods_delete'],
+    ] as const)
+      await expect(fleet.call(namespace, server, tool)).rejects.toThrow(/Refused by policy: this call counts as/);
   } finally {
     await kubectl(['delete', 'namespace', namespace, '--wait=false']);
   }

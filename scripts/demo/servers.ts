@@ -4,7 +4,7 @@ import type { Kubectl } from '../../e2e/kubectl.ts';
 import type { Progress } from './progress.ts';
 
 /**
- * Waits until every MCPServer of a namespace is Ready, and says whenever one of them changes its reason.
+ * Waits until every MCPServer of a namespace is Ready and its guards have the newest policies, and says whenever one of them changes its reason.
  *
  * Errors: when `deadlineMs` have passed, with what each one lacks.
  */
@@ -35,10 +35,12 @@ async function servers(kubectl: Kubectl, namespace: string): Promise<readonly MC
 
 function state({ metadata, status }: MCPServer): { readonly name: string; readonly ready: boolean; readonly text: string } {
   const condition = status?.conditions?.find(({ type }) => type === 'Ready');
-  const ready = condition?.status === 'True' && status?.observedGeneration === metadata.generation;
+  const working = status?.conditions?.find(({ type }) => type === 'Reconciling');
+  const ready = condition?.status === 'True' && working === undefined && status?.observedGeneration === metadata.generation;
+  const lacking = condition?.status === 'True' ? (working ?? condition) : condition;
   const tools = status?.tools?.total;
   const detail = ready
     ? `Ready${tools === undefined ? '' : `, ${tools} tools`}`
-    : `${condition?.reason ?? 'Pending'}: ${condition?.message ?? 'not seen yet'}`;
+    : `${lacking?.reason ?? 'Pending'}: ${lacking?.message ?? 'not seen yet'}`;
   return { name: metadata.name ?? '', ready, text: detail };
 }
