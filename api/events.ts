@@ -22,6 +22,8 @@ export const EventReason = {
   BroadClusterRole: 'BroadClusterRole',
   /** Warning: `network.egress.to` has a range of all addresses. */
   OpenEgress: 'OpenEgress',
+  /** Warning: what policies or authentication of the guard forbid can be had at the server's own port. */
+  BypassPossible: 'BypassPossible',
   /** Warning: two servers write to one PersistentVolumeClaim. */
   SharedVolume: 'SharedVolume',
   /** Warning: somebody else manages fields of the pod template. */

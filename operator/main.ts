@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import pkg from '../package.json' with { type: 'json' };
 import type { Issuers } from './controllers/issuer/issuers.ts';
+import { tcpReach } from './controllers/mcpserver/bypass.ts';
 import { addMCPServerController } from './controllers/mcpserver/controller.ts';
 import { directReader, readerThroughAPIServer } from './controllers/mcpserver/guardreports.ts';
 import { serverProber, throughAPIServer } from './controllers/mcpserver/prober.ts';
@@ -69,6 +70,7 @@ export function operator({ settings: given, credentials, log, inCluster }: Opera
   const { issuers } = addMCPServerController({
     manager,
     readGuard,
+    ...(direct && inCluster && { reach: tcpReach }),
     prober: serverProber({
       clusterDomain: given['cluster-domain'],
       client: { name: 'mcp-fleet-operator', version: pkg.version },

@@ -43,6 +43,7 @@ export const input = (spec: Partial<MCPServerSpecInput> = {}, changes: Partial<C
   configDigest: undefined,
   replicas: 1,
   apiServer: { clusterIPs: ['10.96.0.1'], servicePort: 443, endpoints: [{ ip: '192.0.2.10', port: 6443 }] },
+  target: undefined,
   has: { httpRoutes: true, podMonitors: true },
   ...changes,
 });

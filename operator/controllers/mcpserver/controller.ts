@@ -31,6 +31,7 @@ import { Issuers, type IssuersOptions } from '../issuer/issuers.ts';
 import { keyFetcher } from '../issuer/source.ts';
 import { UnknownKeys } from '../issuer/unknownkeys.ts';
 import { addMCPToolPolicyController, policiesOf, serversOf } from '../mcptoolpolicy/controller.ts';
+import { Bypasses, type Reach } from './bypass.ts';
 import { isNameOfChild } from './childname.ts';
 import { ConfigContents } from './configcontents.ts';
 import { Distribution } from './distribution.ts';
@@ -43,9 +44,10 @@ import { keyReferences, ServerKeys } from './issuerkeys.ts';
 import { ownerOfClusterName } from './names.ts';
 import type { Prober } from './prober.ts';
 import { MCPServerReconciler } from './reconciler.ts';
-import { type Reference, references } from './references.ts';
+import { type Reference, references, serviceReference } from './references.ts';
 import { ReferenceRollouts } from './rollouts.ts';
 import { By, MCPServers, podOfEvent, referenceKey, serverOfPod, type Stores, watchStores } from './stores.ts';
+import { targetService } from './target.ts';
 import { isToolList } from './tools.ts';
 import { systemClock, Verifier, type VerifierOptions } from './verifier.ts';
 
@@ -70,6 +72,8 @@ export interface ControllerParts {
   readonly manager: Manager;
   readonly prober: Prober;
   readonly readGuard: GuardReader;
+  /** Tries a port of a pod. Absent where the operator is not in the cluster: what it reaches says nothing about others. */
+  readonly reach?: Reach;
   readonly settings: ControllerSettings;
   /** For metrics. */
   readonly onVerified?: VerifierOptions['onVerified'];
@@ -91,7 +95,14 @@ export function addMCPServerController(parts: ControllerParts): {
   const stores = watchStores(manager, {
     secretRotation: settings.secretRotation,
     clusterRoles: settings.grantableClusterRoles,
-    referenceKeys: (server) => referencesOf(server).map(({ kind, name }) => referenceKey(kind, server.metadata.namespace ?? '', name)),
+    referenceKeys: (server) => {
+      const target = targetService(server, settings.clusterDomain);
+      const own = referencesOf(server).filter(({ kind }) => kind !== 'Service');
+      return [
+        ...own.map(({ kind, name }) => referenceKey(kind, server.metadata.namespace ?? '', name)),
+        ...(target === undefined ? [] : [referenceKey('Service', target.namespace, target.name)]),
+      ];
+    },
   });
   const verified = new Channel();
   const verifier = new Verifier({
@@ -119,6 +130,10 @@ export function addMCPServerController(parts: ControllerParts): {
     onError: onVerifierError,
   });
   const issuers = tokenIssuers(parts, stores, (key) => verified.wake(key));
+  const bypasses =
+    parts.reach === undefined
+      ? undefined
+      : new Bypasses({ reach: parts.reach, clock: systemClock, random: Math.random, onChange: (key) => verified.wake(key) });
   const standings = new Standings(tellPolicies);
   const contents = new ConfigContents(client);
   stores.existing.ConfigMap.subscribe(({ key, new: next }) => {
@@ -160,6 +175,7 @@ export function addMCPServerController(parts: ControllerParts): {
         now: () => new Date(),
       }),
       distribution,
+      bypasses,
       standings,
       settings,
       referencesOf,
@@ -180,6 +196,7 @@ export function addMCPServerController(parts: ControllerParts): {
   const stop = (): Promise<void> => {
     verifier.stop();
     distribution.stop();
+    bypasses?.stop();
     return Promise.resolve();
   };
   manager.add({ name: 'verifier', start: () => Promise.resolve(), stop });
@@ -216,7 +233,11 @@ function tokenIssuers(parts: ControllerParts, stores: Stores, onChange: (key: Ke
 function referenceFinder(settings: ChildSettings): (server: MCPServer) => readonly Reference[] {
   const known = new WeakMap<MCPServer, readonly Reference[]>();
   return (server) => {
-    const found = known.get(server) ?? [...references(podOf(server, settings), server.metadata.name), ...keyReferences(server)];
+    const found = known.get(server) ?? [
+      ...references(podOf(server, settings), server.metadata.name),
+      ...keyReferences(server),
+      ...serviceReference(server),
+    ];
     known.set(server, found);
     return found;
   };
@@ -232,6 +253,7 @@ const inputFor = (server: MCPServer, settings: ChildSettings): ChildInput => ({
   configDigest: undefined,
   replicas: undefined,
   apiServer: { clusterIPs: [], servicePort: 443, endpoints: [] },
+  target: undefined,
   bundle: undefined,
   has: { httpRoutes: false, podMonitors: false },
 });
@@ -318,7 +340,7 @@ function sources(stores: Stores, verified: Channel, operatorNamespace: string | 
     ),
     mapped(existing.ConfigMap, serverOfPins, notInitial),
     mapped(stores.warnings, (event) => podOfEvent(event).flatMap((key) => serversOfPod(pods.get(key)))),
-    ...(['ConfigMap', 'PersistentVolumeClaim', 'ServiceAccount', 'Secret'] as const).flatMap((kind) => {
+    ...(['ConfigMap', 'PersistentVolumeClaim', 'ServiceAccount', 'Secret', 'Service'] as const).flatMap((kind) => {
       const store = existing[kind];
       return store === undefined ? [] : [mapped(store, referring(kind), notInitial)];
     }),

@@ -250,6 +250,40 @@ describe('policies that do not fit into a bundle', () => {
   });
 });
 
+describe('a guard in front of a Service', () => {
+  const namespace = 'fronted';
+  const name = 'front';
+  const service = (targetPort: number) => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'theirs', namespace },
+    spec: { selector: { app: 'theirs' }, ports: [{ port: 80, targetPort }] },
+  });
+  const opened = async (targetPort: number) => {
+    const { spec } = await world.get(NetworkPolicies, { namespace, name });
+    const pods = { podSelector: { matchLabels: { app: 'theirs' } } };
+    expect(spec?.egress).toContainEqual({ ports: [{ port: targetPort, protocol: 'TCP' }], to: [pods] });
+    expect(spec?.egress).not.toContainEqual({ to: [{ podSelector: {} }] });
+  };
+
+  it('waits until it is there, and may reach the pods behind it alone, also when they change', async () => {
+    await world.namespace(namespace);
+    await world.server(namespace, name, { service: { name: 'theirs', port: 80 } });
+    await until(async () =>
+      expect(await world.condition(namespace, name, 'Accepted')).toMatchObject({
+        status: 'False',
+        reason: 'ReferenceNotFound',
+        message: expect.stringContaining('Service theirs'),
+      }),
+    );
+    await world.apply(JSON.stringify(service(8080)));
+    await world.ready(namespace, name);
+    await opened(8080);
+    await world.apply(JSON.stringify(service(9090)));
+    await until(() => opened(9090));
+  });
+});
+
 describe('policies', () => {
   it('of the operator’s namespace reach the namespaces that they name', async () => {
     const namespace = await world.namespace('team-a');

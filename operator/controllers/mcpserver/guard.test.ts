@@ -8,6 +8,7 @@ import { networkPolicy } from './networkpolicy.ts';
 import { podTemplate } from './podspec.ts';
 import { policyConfigMap } from './policyconfigmap.ts';
 import { references } from './references.ts';
+import { INTERNET } from './target.ts';
 
 const pod = (spec: Partial<MCPServerSpecInput>): PodSpec => podTemplate(input(spec)).spec ?? { containers: [] };
 const containers = ({ initContainers = [], containers: regular }: PodSpec): readonly Container[] => [...initContainers, ...regular];
@@ -93,9 +94,9 @@ describe('the pod of a server that runs elsewhere', () => {
     expect(made?.data).toEqual({ 'bundle.json': '{}', 'header-remote-0': 'a' });
   });
 
-  it('may open connections to the port of its server, wherever that is', () => {
+  it('may open connections to the port of its server', () => {
     const { spec } = networkPolicy(input({ remote, network: { egress: { internet: false } } })) ?? {};
-    expect(spec?.egress).toContainEqual({ ports: [{ port: 8443, protocol: 'TCP' }] });
+    expect(spec?.egress).toContainEqual({ ports: [{ port: 8443, protocol: 'TCP' }], to: INTERNET });
   });
 
   it('calls a Service by its name', () => {

@@ -1,4 +1,5 @@
 import type { MCPServer } from '../../../api/mcpserver.ts';
+import type { Service } from '../../kube/wire.ts';
 
 /** What the operator's own configuration decides about the children of every server. */
 export interface ChildSettings {
@@ -43,6 +44,8 @@ export interface ChildInput {
   /** `spec.replicas` of the Deployment; absent: the autoscaler's. */
   readonly replicas: number | undefined;
   readonly apiServer: APIServerAddresses;
+  /** The Service behind which the server runs, where it runs elsewhere and that Service exists. */
+  readonly target: Service | undefined;
   /** What the guards enforce; absent without a guard. */
   readonly bundle: GuardBundle | undefined;
   /** Optional APIs that this cluster has. */

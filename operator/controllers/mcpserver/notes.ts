@@ -21,6 +21,8 @@ export interface NotesInput {
   readonly rulesOf: (clusterRole: string) => readonly PolicyRule[] | undefined;
   /** Other servers of the namespace that write to this claim. */
   readonly writersOf: (claim: string) => readonly string[];
+  /** The port at which the server answers around its guard; `undefined`: at none, as far as is known. */
+  readonly bypass: number | undefined;
   /** Who else manages fields of the pod template. */
   readonly foreignManagers: readonly string[];
 }
@@ -57,6 +59,14 @@ const openEgress: Check = ({ server: { spec } }) => {
         message: `network.egress.to has ${open.ipBlock?.cidr}: private addresses and the metadata service of the cloud are open to this server; egress.internet leaves those out`,
       };
 };
+
+const bypassPossible: Check = ({ bypass }) =>
+  bypass === undefined
+    ? undefined
+    : {
+        reason: EventReason.BypassPossible,
+        message: `Port ${bypass} of the pods answers around the guard: have the server listen on 127.0.0.1 and set transport.bind: Loopback, or use a network plugin that enforces NetworkPolicies`,
+      };
 
 const sharedVolume: Check = ({ references, writersOf }) => {
   for (const { kind, name, writable } of references) {
@@ -95,6 +105,7 @@ const issuerUnreachable: Check = ({ keysStale }) =>
 const checks: readonly Check[] = [
   mutableImageTag,
   broadClusterRole,
+  bypassPossible,
   openEgress,
   sharedVolume,
   foreignFields,

@@ -1,4 +1,5 @@
 import { FIELD_MANAGER, FINALIZER, Annotation, guardNames, REPLICAS_FIELD_MANAGER } from '../../../api/group.ts';
+import { EventReason } from '../../../api/events.ts';
 import type { MCPServer } from '../../../api/mcpserver.ts';
 import { inventoryDigest } from '../../../mcp/digest.ts';
 import { BUNDLE_FILES } from '../../../mcp/policy/bundle.ts';
@@ -7,6 +8,7 @@ import { type Key, keyOf, type KubeObject, parseKey } from '../../kube/object.ts
 import type { Children } from '../../runtime/children.ts';
 import { type Condition, conditionOf } from '../../runtime/conditions.ts';
 import type { EventRecorder } from '../../runtime/events.ts';
+import type { Service } from '../../kube/wire.ts';
 import { addFinalizer, removeFinalizer } from '../../runtime/finalizers.ts';
 import { foreignManagers, ownerFrom } from '../../runtime/ownership.ts';
 import { type ReconcileContext, type Reconciler, type Result, WaitingError } from '../../runtime/reconcile.ts';
@@ -15,6 +17,7 @@ import { firstViolation, type Violation } from './acceptance.ts';
 import { reachesBeyondNamespace } from './access.ts';
 import { apiServerAddresses } from './apiserver.ts';
 import { availability, isRolledOut } from './availability.ts';
+import { type Bypasses, forbiddenPort } from './bypass.ts';
 import { children } from './children.ts';
 import type { ConfigContents } from './configcontents.ts';
 import type { Distribution } from './distribution.ts';
@@ -31,6 +34,7 @@ import type { Reference } from './references.ts';
 import { awaited, ownFailure, refusal } from './refusal.ts';
 import type { DigestDecision, ReferenceRollouts } from './rollouts.ts';
 import { noteText, status, toldNotes } from './status.ts';
+import { targetService } from './target.ts';
 import { By, MCPServers, type Stores } from './stores.ts';
 import { listedTools, toolChanges, toolLists } from './tools.ts';
 import { verificationState } from './verification.ts';
@@ -51,6 +55,8 @@ export interface ReconcilerOptions {
   readonly prober: Prober;
   readonly enforcement: Enforcement;
   readonly distribution: Distribution;
+  /** Absent where pods are not reached as others reach them. */
+  readonly bypasses: Bypasses | undefined;
   readonly standings: Standings;
   readonly settings: ChildSettings & {
     readonly grantableClusterRoles: readonly string[];
@@ -255,9 +261,16 @@ export class MCPServerReconciler implements Reconciler {
       configDigest,
       replicas: wantedReplicas(server),
       apiServer: apiServerAddresses(stores.apiServerService.get('default/kubernetes'), stores.apiServerEndpoints.values()),
+      target: this.#target(server),
       bundle: bundleOf(enforced),
       has: { httpRoutes: stores.httpRoutes.served, podMonitors: stores.podMonitors.served },
     };
+  }
+
+  #target(server: MCPServer): Service | undefined {
+    const { stores, settings } = this.#options;
+    const name = targetService(server, settings.clusterDomain);
+    return name === undefined ? undefined : stores.existing.Service.get(keyOf(name));
   }
 
   /** The inventory as the ConfigMaps have it, if they are as this operator left them. */
@@ -316,6 +329,7 @@ export class MCPServerReconciler implements Reconciler {
     const deployment = stores.deployments.get(key);
     return notes({
       server,
+      bypass: this.#bypass(server, key, enforced),
       references,
       secretRotation: settings.secretRotation,
       keysStale: typeof enforced === 'string' ? undefined : enforced.keysStale,
@@ -328,6 +342,22 @@ export class MCPServerReconciler implements Reconciler {
           .toSorted(),
       foreignManagers: deployment === undefined ? [] : foreignManagers(deployment, { own: [FIELD_MANAGER, REPLICAS_FIELD_MANAGER] }),
     });
+  }
+
+  /** The port at which what is enforced can be got around, as far as that was tried. */
+  #bypass(server: MCPServer, key: Key, enforced: Enforced | Unenforced): number | undefined {
+    const { bypasses, stores } = this.#options;
+    if (enforced === 'Unknown') return bypasses?.openPort(key);
+    const { policies, bundle } = typeof enforced === 'string' ? { policies: [], bundle: undefined } : enforced.compiled;
+    const port = forbiddenPort(server, { policies: policies.length, ambient: bundle?.policy.ambient ?? 'Allow' });
+    if (port === undefined) {
+      bypasses?.forget(key);
+      return undefined;
+    }
+    const addresses = guardPods(stores.pods.by(By.Server, key)).flatMap(({ ready, address }) => (ready ? [address] : []));
+    const told = toldNotes(server).some((note) => note.startsWith(`${EventReason.BypassPossible}:`));
+    bypasses?.track(key, { port, addresses, told });
+    return bypasses?.openPort(key);
   }
 
   /** Events tell what is new in a status, so that a restart of the operator tells nothing twice. */
@@ -366,6 +396,7 @@ export class MCPServerReconciler implements Reconciler {
     this.#options.rollouts.forget(key);
     this.#failures.delete(key);
     this.#options.distribution.forget(key);
+    this.#options.bypasses?.forget(key);
     this.#options.standings.delete(key);
     this.#options.enforcement.forget(key);
   }

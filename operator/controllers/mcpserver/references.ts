@@ -1,7 +1,8 @@
+import type { MCPServer } from '../../../api/mcpserver.ts';
 import type { PodSpec } from '../../kube/wire.ts';
 import { GUARD_VOLUME_PREFIX } from './guard.ts';
 
-export type ReferenceKind = 'ConfigMap' | 'Secret' | 'PersistentVolumeClaim' | 'ServiceAccount';
+export type ReferenceKind = 'ConfigMap' | 'Secret' | 'PersistentVolumeClaim' | 'ServiceAccount' | 'Service';
 
 /** Another object of the namespace that a pod cannot do without. */
 export interface Reference {
@@ -57,6 +58,10 @@ export function references(pod: PodSpec, own: string): Reference[] {
   }
   return distinct(found);
 }
+
+/** The Service that the guard stands in front of. */
+export const serviceReference = ({ spec }: MCPServer): Reference[] =>
+  spec.service === undefined ? [] : [{ kind: 'Service', name: spec.service.name, optional: false, writable: false, live: true }];
 
 /** Needed once is needed; written once is written. */
 function distinct(found: readonly Reference[]): Reference[] {

@@ -25,7 +25,7 @@ import {
   ServiceAccounts,
   Services,
 } from '../../kube/resources.ts';
-import type { Event, Pod } from '../../kube/wire.ts';
+import type { Event, Pod, Service } from '../../kube/wire.ts';
 import type { Manager, WatchSettings } from '../../runtime/manager.ts';
 import { compactManagers, OWNER_INDEX, ownerIndex, UID_INDEX, uidIndex } from '../../runtime/ownership.ts';
 import type { Store } from '../../runtime/store.ts';
@@ -97,6 +97,8 @@ export function watchStores(manager: Pick<Manager, 'watch'>, { secretRotation, c
       ConfigMap: watch<KubeObject>(ConfigMaps, metadata),
       PersistentVolumeClaim: watch<KubeObject>(PersistentVolumeClaims, metadata),
       ServiceAccount: watch<KubeObject>(ServiceAccounts, metadata),
+      // Where servers run that run elsewhere.
+      Service: watch(Services, { transform: slimService }),
       Secret: secretRotation ? watch<KubeObject>(Secrets, metadata) : undefined,
     },
     grantable: watch(ClusterRoles, one(GRANTABLE_CLUSTER_ROLE)),
@@ -146,6 +148,12 @@ function slimPod({ apiVersion, kind, metadata, status }: Pod): Pod {
     metadata: withoutUndefined(slim),
     status: withoutUndefined({ phase, podIP, reason, message, conditions, initContainerStatuses, containerStatuses }),
   } as Pod;
+}
+
+/** Who is behind a Service, and at which addresses and ports it is reached. */
+function slimService(service: Service): Service {
+  const { clusterIPs, ports, selector, type, externalName } = service.spec ?? {};
+  return { ...nameOnly(service), spec: withoutUndefined({ clusterIPs, ports, selector, type, externalName }) } as Service;
 }
 
 function slimEvent({ apiVersion, kind, metadata, regarding, reason, note, series, deprecatedCount }: Event): Event {

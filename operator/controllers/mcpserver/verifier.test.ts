@@ -1,40 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { toolInventory } from '../../../mcp/inventory.ts';
 import type { ProbeResult, Verified } from '../../../mcp/probe.ts';
-import { Verifier, type VerifierClock, type VerifierTarget } from './verifier.ts';
-
-class FakeClock implements VerifierClock {
-  time = Date.parse('2026-01-01T00:00:00Z');
-  timers: { at: number; callback: () => void }[] = [];
-  now = () => new Date(this.time);
-  after = (milliseconds: number, callback: () => void) => {
-    const timer = { at: this.time + milliseconds, callback };
-    this.timers.push(timer);
-    return () => {
-      this.timers = this.timers.filter((other) => other !== timer);
-    };
-  };
-  get next(): number | undefined {
-    return this.timers.length === 0 ? undefined : Math.min(...this.timers.map(({ at }) => at)) - this.time;
-  }
-  async advance(milliseconds: number): Promise<void> {
-    const end = this.time + milliseconds;
-    for (;;) {
-      await settled();
-      const due = this.timers.filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)[0];
-      if (due === undefined) break;
-      this.time = due.at;
-      this.timers = this.timers.filter((other) => other !== due);
-      due.callback();
-    }
-    this.time = end;
-    await settled();
-  }
-}
-
-const settled = async () => {
-  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
-};
+import { FakeClock } from './fakeclock.ts';
+import { Verifier, type VerifierTarget } from './verifier.ts';
 
 const ok: Verified = {
   outcome: 'Verified',
