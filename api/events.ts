@@ -24,6 +24,8 @@ export const EventReason = {
   OpenEgress: 'OpenEgress',
   /** Warning: what policies or authentication of the guard forbid can be had at the server's own port. */
   BypassPossible: 'BypassPossible',
+  /** Warning: the autoscaler does not get a metric that it is to scale by. */
+  MetricsMissing: 'MetricsMissing',
   /** Warning: two servers write to one PersistentVolumeClaim. */
   SharedVolume: 'SharedVolume',
   /** Warning: somebody else manages fields of the pod template. */

@@ -120,6 +120,8 @@ export class World implements AsyncDisposable {
       manager,
       prober: async ({ metadata }) => this.answers.get(metadata.name) ?? verifiedBy('echo'),
       readGuard: (pod, page) => this.#guard(pod, page),
+      // No metrics-server runs here, so every autoscaler misses its metrics from the start.
+      metricsPatience: 0,
       settings: {
         clusterDomain: 'cluster.local',
         operatorNamespace: NAMESPACE,

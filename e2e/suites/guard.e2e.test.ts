@@ -4,7 +4,7 @@ import type { MCPToolPolicySpecInput } from '../../api/mcptoolpolicy.ts';
 import { kubectlFor } from '../kubectl.ts';
 import { EVERYTHING_PUBLISHED, KUBERNETES_MCP_SERVER_PUBLISHED } from '../images/servers.ts';
 import { ConformantClient } from '../conformant.ts';
-import { faulty, Fleet } from '../fleet.ts';
+import { faulty, Fleet, MCPServers } from '../fleet.ts';
 import { Traffic } from '../traffic.ts';
 
 interface Scene {
@@ -122,6 +122,33 @@ test.concurrent('a server on loopback is reached through its guard alone', async
   expect((await fetch(`http://${address}:15080/mcp`, { method: 'POST', signal: AbortSignal.timeout(3000) })).status).toBeGreaterThanOrEqual(
     400,
   );
+});
+
+test.concurrent('a way around the guard is told where a policy holds callers back, and nowhere else', async (context) => {
+  const { fleet, namespace, policy } = await scene(context);
+  const told = async (name: string): Promise<string> => {
+    const { status } = await fleet.client.get(MCPServers, { namespace, name });
+    return status?.conditions?.find(({ type }) => type === 'Accepted')?.message ?? '';
+  };
+  const servers = {
+    open: faulty(),
+    inner: faulty(['--address', '127.0.0.1'], { transport: { bind: 'Loopback' } }),
+    free: faulty(),
+  };
+  await policy('read', { targetRefs: [{ name: 'open' }, { name: 'inner' }], defaultAction: 'Allow', access: { maximumClass: 'ReadOnly' } });
+  for (const [name, spec] of Object.entries(servers)) await fleet.apply(namespace, name, spec);
+  for (const name of Object.keys(servers)) await fleet.ready(namespace, name);
+  // Nothing enforces NetworkPolicies here.
+  await fleet.eventually(
+    () => told('open'),
+    (message) => /Noted BypassPossible: Port 8080 of the pods answers around the guard/.test(message),
+  );
+  await fleet.eventually(
+    () => fleet.events(namespace, 'open'),
+    (events) => events.includes('Warning BypassPossible'),
+  );
+  await fleet.ready(namespace, 'open');
+  for (const name of ['inner', 'free']) expect(await told(name)).not.toContain('BypassPossible');
 });
 
 const readOnly: MCPToolPolicySpecInput = { selector: {}, defaultAction: 'Allow', access: { maximumClass: 'ReadOnly' } };

@@ -4,8 +4,9 @@ import { canonical } from './canonical.ts';
 import type { ChildInput } from './input.ts';
 import { hasWorkload, runsElsewhere } from './input.ts';
 import { childMeta } from './names.ts';
+import { canonicalQuantity } from './quantity.ts';
 
-/** The custom metric that the guard exports and a metrics adapter serves. */
+/** The custom metric that a metrics adapter makes of the guards' counter `mcp_fleet_guard_requests_total` (docs/how-to/autoscale.md). */
 export const REQUEST_RATE_METRIC = 'mcp_fleet_guard_requests_per_second';
 
 /** Absent without `autoscaling`. While suspended it stays: an autoscaler leaves zero pods alone. */
@@ -29,7 +30,10 @@ export function autoscaler({ server }: ChildInput): HorizontalPodAutoscaler | un
           : [
               {
                 type: 'Pods',
-                pods: { metric: { name: REQUEST_RATE_METRIC }, target: { type: 'AverageValue', averageValue: String(requestsPerSecond) } },
+                pods: {
+                  metric: { name: REQUEST_RATE_METRIC },
+                  target: { type: 'AverageValue', averageValue: canonicalQuantity(requestsPerSecond) },
+                },
               },
             ]),
         ...(memoryUtilization === undefined ? [] : [containerResource(container, 'memory', memoryUtilization)]),

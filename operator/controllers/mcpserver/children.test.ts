@@ -136,6 +136,24 @@ describe('the autoscaler', () => {
   });
 });
 
+describe('the autoscaler by requests', () => {
+  it('looks at the counter of the guards first, as autoscaling/v1 gives it back, with the number as the API server writes it', () => {
+    const [hpa] = made({ autoscaling: { maxReplicas: 4, cpuUtilization: 70, requestsPerSecond: 2000 } }).filter(
+      ({ kind }) => kind === 'HorizontalPodAutoscaler',
+    );
+    expect((hpa as { spec?: { metrics?: unknown[] } }).spec?.metrics).toEqual([
+      {
+        type: 'Pods',
+        pods: { metric: { name: 'mcp_fleet_guard_requests_per_second' }, target: { type: 'AverageValue', averageValue: '2k' } },
+      },
+      {
+        type: 'ContainerResource',
+        containerResource: { name: 'cpu', container: 'server', target: { type: 'Utilization', averageUtilization: 70 } },
+      },
+    ]);
+  });
+});
+
 describe('the bindings', () => {
   it('name the ServiceAccount that the pods run as', () => {
     const [binding] = made({ serviceAccount: { name: 'mine' }, kubernetesAccess: { rules, namespaces: ['one'] } }).filter(

@@ -37,6 +37,7 @@ import { ConfigContents } from './configcontents.ts';
 import { Distribution } from './distribution.ts';
 import { Enforcement } from './enforcement.ts';
 import { guardPods, type GuardReader } from './guardreports.ts';
+import { METRICS_PATIENCE_MS } from './scalingmetrics.ts';
 import { Standings } from './standing.ts';
 import { deployment } from './deployment.ts';
 import type { ChildInput, ChildSettings } from './input.ts';
@@ -74,6 +75,8 @@ export interface ControllerParts {
   readonly readGuard: GuardReader;
   /** Tries a port of a pod. Absent where the operator is not in the cluster: what it reaches says nothing about others. */
   readonly reach?: Reach;
+  /** Milliseconds that an autoscaler may miss metrics before it is told. Default: three minutes. */
+  readonly metricsPatience?: number;
   readonly settings: ControllerSettings;
   /** For metrics. */
   readonly onVerified?: VerifierOptions['onVerified'];
@@ -176,6 +179,7 @@ export function addMCPServerController(parts: ControllerParts): {
       }),
       distribution,
       bypasses,
+      metricsPatience: parts.metricsPatience ?? METRICS_PATIENCE_MS,
       standings,
       settings,
       referencesOf,

@@ -9,6 +9,7 @@ const reasons = (spec: Partial<MCPServerSpecInput>, changes: Partial<NotesInput>
     references: [],
     keysStale: undefined,
     bypass: undefined,
+    missingMetrics: undefined,
     secretRotation: true,
     rulesOf: () => undefined,
     writersOf: () => [],
@@ -44,6 +45,7 @@ describe('notes', () => {
     'do not tell of a volume that is only read': [{}, [], { references: [{ ...claim, writable: false }], writersOf: () => ['other'] }],
     'tell of fields of others': [{}, ['ForeignFields'], { foreignManagers: ['mesh'] }],
     'tell of a port that answers around the guard': [{}, ['BypassPossible'], { bypass: 8080 }],
+    'tell of metrics that an autoscaler misses': [{}, ['MetricsMissing'], { missingMetrics: 'none' }],
     'tell of an issuer that cannot be reached any more': [{}, ['IssuerUnreachable'], { keysStale: 'corp: it is gone' }],
     'tell of Secrets that are not watched': [{}, ['RotationDisabled'], { references: [secret], secretRotation: false }],
     'do not tell of Secrets whose change is ignored anyway': [

@@ -23,6 +23,8 @@ export interface NotesInput {
   readonly writersOf: (claim: string) => readonly string[];
   /** The port at which the server answers around its guard; `undefined`: at none, as far as is known. */
   readonly bypass: number | undefined;
+  /** What the autoscaler is to scale by and does not get, in words. */
+  readonly missingMetrics: string | undefined;
   /** Who else manages fields of the pod template. */
   readonly foreignManagers: readonly string[];
 }
@@ -68,6 +70,9 @@ const bypassPossible: Check = ({ bypass }) =>
         message: `Port ${bypass} of the pods answers around the guard: have the server listen on 127.0.0.1 and set transport.bind: Loopback, or use a network plugin that enforces NetworkPolicies`,
       };
 
+const metricsMissing: Check = ({ missingMetrics }) =>
+  missingMetrics === undefined ? undefined : { reason: EventReason.MetricsMissing, message: missingMetrics };
+
 const sharedVolume: Check = ({ references, writersOf }) => {
   for (const { kind, name, writable } of references) {
     const others = kind === 'PersistentVolumeClaim' && writable ? writersOf(name) : [];
@@ -110,5 +115,6 @@ const checks: readonly Check[] = [
   sharedVolume,
   foreignFields,
   rotationDisabled,
+  metricsMissing,
   issuerUnreachable,
 ];

@@ -308,6 +308,40 @@ describe('replicas', () => {
     expect([...seen]).toEqual([5, 6]);
   });
 
+  it('follow requests, in the form and order in which the API server keeps what they follow', { timeout: 120_000 }, async () => {
+    const metrics = async () => (await world.get(HorizontalPodAutoscalers, child)).spec?.metrics;
+    const kinds = async () => (await metrics())?.map((metric) => metric.pods?.metric.name ?? metric.containerResource?.name);
+    await world.server(namespace, 'scaled', {
+      autoscaling: { ...hpa.autoscaling, memoryUtilization: 80, requestsPerSecond: 2000 },
+      labels: { a: 'b' },
+    });
+    await until(async () => expect(await kinds()).toEqual(['mcp_fleet_guard_requests_per_second', 'memory', 'cpu']));
+    expect((await metrics())?.[0]?.pods?.target.averageValue).toBe('2k');
+    // Nobody serves metrics in this cluster: the autoscaler itself says so to nobody but who looks at it.
+    await until(async () => {
+      expect((await world.condition(namespace, 'scaled', 'Accepted'))?.message).toMatch(
+        /Noted MetricsMissing: autoscaling\.requestsPerSecond does not count/,
+      );
+      const { items } = await world.client.list(Events, { namespace });
+      expect(items.some(({ reason, note }) => reason === 'MetricsMissing' && /requestsPerSecond/.test(note ?? ''))).toBe(true);
+    }, 60_000);
+    // Somebody reads and writes it as autoscaling/v1, as old tools do.
+    const old = JSON.parse(
+      await world.kubectl(['get', 'horizontalpodautoscalers.v1.autoscaling', 'scaled', '-n', namespace, '-o', 'json']),
+    ) as { metadata: { managedFields?: unknown } };
+    delete old.metadata.managedFields;
+    const since = new Date();
+    await world.kubectl(['replace', '-f', '-'], JSON.stringify(old));
+    await world.server(namespace, 'marked');
+    await until(() => world.get(Services, { namespace, name: 'marked' }));
+    expect(
+      (await world.writes(since)).filter(({ resource, name }) => resource === 'horizontalpodautoscalers' && name === 'scaled'),
+    ).toEqual([]);
+    await world.server(namespace, 'scaled', { ...hpa, labels: { a: 'b' } });
+    await until(async () => expect(await kinds()).toEqual(['cpu']));
+    await world.kubectl(['delete', 'mcpserver', 'marked', '-n', namespace]);
+  });
+
   it('are none while suspended, and the least number afterwards', async () => {
     await world.server(namespace, 'scaled', { ...hpa, suspend: true });
     await until(async () => expect(await replicas()).toBe(0));

@@ -33,6 +33,7 @@ import { type Note, notes } from './notes.ts';
 import type { Reference } from './references.ts';
 import { awaited, ownFailure, refusal } from './refusal.ts';
 import type { DigestDecision, ReferenceRollouts } from './rollouts.ts';
+import { missingMetrics, Patience } from './scalingmetrics.ts';
 import { noteText, status, toldNotes } from './status.ts';
 import { targetService } from './target.ts';
 import { By, MCPServers, type Stores } from './stores.ts';
@@ -57,6 +58,8 @@ export interface ReconcilerOptions {
   readonly distribution: Distribution;
   /** Absent where pods are not reached as others reach them. */
   readonly bypasses: Bypasses | undefined;
+  /** Milliseconds that an autoscaler may miss metrics before it is told. */
+  readonly metricsPatience: number;
   readonly standings: Standings;
   readonly settings: ChildSettings & {
     readonly grantableClusterRoles: readonly string[];
@@ -94,9 +97,12 @@ export class MCPServerReconciler implements Reconciler {
   readonly #options: ReconcilerOptions;
   /** How often in a row the children of a server could not be applied. */
   readonly #failures = new Map<Key, number>();
+  /** With autoscalers that miss metrics. */
+  readonly #patience: Patience;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#patience = new Patience(options.metricsPatience, () => options.now().getTime());
   }
 
   async reconcile(key: Key, context: ReconcileContext): Promise<Result> {
@@ -112,7 +118,8 @@ export class MCPServerReconciler implements Reconciler {
     this.#verify(gathered, attempt);
     await this.#report(gathered, attempt, context.signal);
     if (attempt.error !== undefined) throw attempt.error;
-    return attempt.after === undefined ? undefined : { after: attempt.after };
+    const waits = [attempt.after, this.#patience.left(key)].filter((wait) => wait !== undefined);
+    return waits.length === 0 ? undefined : { after: Math.min(...waits) };
   }
 
   /** Brings about what is accepted. Throws what passes by itself. */
@@ -330,6 +337,7 @@ export class MCPServerReconciler implements Reconciler {
     return notes({
       server,
       bypass: this.#bypass(server, key, enforced),
+      missingMetrics: this.#missingMetrics(server, key),
       references,
       secretRotation: settings.secretRotation,
       keysStale: typeof enforced === 'string' ? undefined : enforced.keysStale,
@@ -355,9 +363,13 @@ export class MCPServerReconciler implements Reconciler {
       return undefined;
     }
     const addresses = guardPods(stores.pods.by(By.Server, key)).flatMap(({ ready, address }) => (ready ? [address] : []));
-    const told = toldNotes(server).some((note) => note.startsWith(`${EventReason.BypassPossible}:`));
-    bypasses?.track(key, { port, addresses, told });
+    bypasses?.track(key, { port, addresses, told: isTold(server, EventReason.BypassPossible) });
     return bypasses?.openPort(key);
+  }
+
+  #missingMetrics(server: MCPServer, key: Key): string | undefined {
+    const missing = missingMetrics(server, this.#options.stores.autoscalers.get(key));
+    return this.#patience.isOver(key, missing !== undefined, isTold(server, EventReason.MetricsMissing)) ? missing : undefined;
   }
 
   /** Events tell what is new in a status, so that a restart of the operator tells nothing twice. */
@@ -397,6 +409,7 @@ export class MCPServerReconciler implements Reconciler {
     this.#failures.delete(key);
     this.#options.distribution.forget(key);
     this.#options.bypasses?.forget(key);
+    this.#patience.forget(key);
     this.#options.standings.delete(key);
     this.#options.enforcement.forget(key);
   }
@@ -411,6 +424,8 @@ const bundleOf = (enforced: Enforced | Unenforced): GuardBundle | undefined =>
 async function allOf(work: readonly Promise<unknown>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
 }
+
+const isTold = (server: MCPServer, reason: EventReason): boolean => toldNotes(server).some((note) => note.startsWith(`${reason}:`));
 
 /** Whether the last status did not accept the server: then what it asked for has not been applied yet. */
 const wasRefused = ({ status: before }: MCPServer): boolean =>
