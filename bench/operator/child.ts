@@ -9,6 +9,8 @@ const COLLECTIONS = [
   `/api/v1/namespaces/${NAMESPACE}/configmaps`,
   `/api/v1/namespaces/${NAMESPACE}/secrets`,
   `/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/networkpolicies`,
+  `/api/v1/namespaces/${NAMESPACE}/configmaps`,
+  `/api/v1/namespaces/${NAMESPACE}/secrets`,
 ];
 
 interface Live {
