@@ -12,6 +12,7 @@ import { Transport } from '../operator/kube/transport.ts';
 import type { Pod } from '../operator/kube/wire.ts';
 import { kstatusViolations } from '../operator/runtime/kstatus.ts';
 import type { Change } from './images/faulty/behaviour.ts';
+import type { Seen } from './images/faulty/server.ts';
 import { FAULTY_IMAGE } from './images/servers.ts';
 
 export const MCPServers: Resource<MCPServer & KubeObject> = namespaced('mcp-fleet.dev/v1alpha1', 'MCPServer', 'mcpservers');
@@ -137,6 +138,13 @@ export class Fleet implements AsyncDisposable {
       const answer = await fetch(url, { method: 'PUT', body: JSON.stringify(change), signal: AbortSignal.timeout(10_000) });
       if (!answer.ok) throw new Error(`the failing server refused: ${await answer.text()}`);
     }
+  }
+
+  /** What the failing server in the one pod of a server has seen. */
+  async seen(namespace: string, server: string): Promise<Seen> {
+    const [pod] = await this.pods(namespace, server);
+    const answer = await fetch(`http://${pod?.status?.podIP ?? ''}:9090/`, { signal: AbortSignal.timeout(10_000) });
+    return ((await answer.json()) as { readonly seen: Seen }).seen;
   }
 
   /**

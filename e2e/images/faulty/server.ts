@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import type { Server as TcpServer, Socket } from 'node:net';
 import { setTimeout as after } from 'node:timers/promises';
@@ -15,6 +15,8 @@ import type { Controls } from './tools.ts';
 export interface Seen {
   /** HTTP requests by JSON-RPC method, or by HTTP method where there is no body. */
   readonly requests: Record<string, number>;
+  /** The header fields of the last of each. */
+  readonly headers: Record<string, IncomingHttpHeaders>;
   openSessions: number;
 }
 
@@ -35,7 +37,7 @@ interface Session {
 
 /** An MCP server of the official SDK behind a door that misbehaves as `behaviour.mode` says, from one request to the next. */
 export function faultyServer({ behaviour, era, sessions, token }: Options, crash: (message: string) => void): FaultyServer {
-  const seen: Seen = { requests: {}, openSessions: 0 };
+  const seen: Seen = { requests: {}, headers: {}, openSessions: 0 };
   const open = new Map<string, Session>();
   const controls: Controls = { behaviour, changeTools, crash };
   const stateless = createMcpHandler(() => mcpServer(controls), { legacy: era === 'Modern' ? 'reject' : 'stateless' });
@@ -185,4 +187,5 @@ async function json(request: IncomingMessage): Promise<unknown> {
 function count(seen: Seen, request: IncomingMessage, body: unknown): void {
   const key = (body as { method?: string } | undefined)?.method ?? request.method ?? 'unknown';
   seen.requests[key] = (seen.requests[key] ?? 0) + 1;
+  seen.headers[key] = request.headers;
 }

@@ -39,6 +39,17 @@ describe('unknown keys', () => {
     expect(told).toHaveLength(3);
   });
 
+  it('are asked for less often where there are many guards', async () => {
+    const { unknown, told, reports, pass } = asking(Object.fromEntries(Array.from({ length: 500 }, (_, at) => [`${at}`, {}])));
+    await unknown.start();
+    await pass(5_000);
+    reports['7'] = { a: 1 };
+    await pass(9_900);
+    expect(told).toEqual([]);
+    await pass(200);
+    expect(told).toEqual(['a']);
+  });
+
   it('of a guard that was started again count anew', async () => {
     const { unknown, told, reports, pass } = asking({ 1: { a: 5 } });
     await unknown.start();

@@ -6,18 +6,17 @@ export interface UnknownKeysOptions {
   readonly pods: () => readonly GuardPod[];
   readonly read: GuardReader;
   readonly clock: {
-    now(): Date;
     after(milliseconds: number, callback: () => void): () => void;
   };
   /** A guard has met tokens of this issuer with a key that it does not know. */
   readonly onUnknown: (issuer: string) => void;
 }
 
-/** Between two rounds, milliseconds; longer where a round takes its time, so that asking never is a twentieth of what the operator does. */
+/** Between two rounds, milliseconds; longer where there are many guards: asking one takes about a millisecond, and all of it at most a twentieth. */
 const PAUSE = 5_000;
-const SHARE = 20;
-/** Guards that are asked at a time. */
-const CONCURRENCY = 8;
+const PAUSE_PER_GUARD = 20;
+/** Guards that are asked at a time. One that does not answer holds its place for 5 s. */
+const CONCURRENCY = 32;
 
 /**
  * Asks guards whether they met tokens signed with keys that they do not know: an issuer has begun to use a new one, or somebody makes them up. Guards open
@@ -51,16 +50,15 @@ export class UnknownKeys {
   async #round(): Promise<void> {
     const controller = new AbortController();
     this.#running = controller;
-    const { clock, pods } = this.#options;
-    const began = clock.now().getTime();
-    const waiting = [...pods()];
+    const waiting = [...this.#options.pods()];
+    const pause = Math.max(PAUSE, PAUSE_PER_GUARD * waiting.length);
     const before = this.#met;
     this.#met = new Map();
     const ask = async (): Promise<void> => {
       for (let pod = waiting.pop(); pod !== undefined; pod = waiting.pop()) await this.#ask(pod, before.get(pod.uid), controller.signal);
     };
     await Promise.all(Array.from({ length: CONCURRENCY }, ask));
-    if (!controller.signal.aborted) this.#wait(Math.max(PAUSE, SHARE * (clock.now().getTime() - began)));
+    if (!controller.signal.aborted) this.#wait(pause);
   }
 
   async #ask(pod: GuardPod, before: JsonObject | undefined, signal: AbortSignal): Promise<void> {
