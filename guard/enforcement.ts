@@ -55,7 +55,7 @@ export class Enforcements {
   #rejections: readonly Rejection[] = [];
   #seen = '';
   #keys: { readonly digest: string | undefined; readonly value: IssuerKeys } = { digest: undefined, value: { issuers: {} } };
-  /** By issuer: tokens that were signed with a key which was not known. Only issuers of the bundle. */
+  /** By issuer: tokens that were signed with a key which is not among those that are known now. Only issuers of the bundle. */
   readonly #unknownKeys = new Map<string, number>();
   #apiKeys: ApiKeys | undefined;
   #replicas = 1;
@@ -105,7 +105,10 @@ export class Enforcements {
     const keysText = beside(BUNDLE_FILES.keys);
     const replicasText = beside(BUNDLE_FILES.replicas);
     if (keysText !== undefined) {
+      const before = this.#keys.digest;
       this.#keys = attempt(BUNDLE_FILES.keys, () => ({ digest: bundleDigest(keysText), value: parseKeys(keysText) }), this.#keys);
+      // What was missed before says nothing of these keys.
+      if (this.#keys.digest !== before) this.#unknownKeys.clear();
     }
     if (replicasText !== undefined) this.#replicas = attempt(BUNDLE_FILES.replicas, () => parseReplicas(replicasText), this.#replicas);
     const { apiKeys } = this.#options;
