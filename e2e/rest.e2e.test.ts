@@ -6,6 +6,7 @@ import { Namespaces } from '../operator/kube/resources.ts';
 import type { Pod } from '../operator/kube/wire.ts';
 import { conditionOf, type Condition } from '../operator/runtime/conditions.ts';
 import { kstatusViolations } from '../operator/runtime/kstatus.ts';
+import { summarize } from '../bench/statistics.ts';
 import { NAMESPACE, OPERATOR } from '../scripts/installation.ts';
 import { ROOT } from '../scripts/sources.ts';
 import { AuditMark, isOperatorWrite, said } from './audit.ts';
@@ -112,9 +113,11 @@ test('broken servers are Ready as soon as they are mended', async () => {
       return performance.now() - running;
     }),
   );
-  const [total, worst] = [performance.now() - started, Math.max(...waits)].map((milliseconds) => (milliseconds / 1000).toFixed(1));
-  say(`${mended.length} mended servers Ready after ${total} s, at most ${worst} s after their pods`);
-  expect(Math.max(...waits)).toBeLessThan(10_000);
+  const { p50, max } = summarize(waits);
+  const told = [performance.now() - started, p50, max].map((milliseconds) => (milliseconds / 1000).toFixed(2));
+  say(`${mended.length} mended servers Ready after ${told[0]} s; after their pods: median ${told[1]} s, at most ${told[2]} s`);
+  // The figure to reach is 1 s. This is what a machine that runs all else beside it keeps, too.
+  expect(max).toBeLessThan(5_000);
   await fleet.client.delete(Namespaces, { name: namespace });
 });
 

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { MCPServerSpecInput } from '../../../api/mcpserver.ts';
 import { type RunningOperator, until, World } from '../../../e2e/operator-world.ts';
 import { Deployments, Roles, Services } from '../../kube/resources.ts';
 import { kstatusViolations } from '../../runtime/kstatus.ts';
@@ -93,41 +94,57 @@ describe('with rotation of Secrets', () => {
 });
 
 describe('without a right', () => {
-  it('says which one, and goes on when it is there', { timeout: 90_000 }, async () => {
-    const namespace = await world.namespace('powerless');
-    const role = JSON.parse(await world.kubectl(['get', 'clusterrole', 'mcp-fleet-operator', '-o', 'json'])) as {
-      rules: { resources?: string[] }[];
-    };
-    const withRules = (rules: object[]) =>
-      world.kubectl(['patch', 'clusterrole', 'mcp-fleet-operator', '--type=merge', '-p', JSON.stringify({ rules })]);
-    const operator = await world.operator();
-    try {
-      await withRules(role.rules.filter(({ resources }) => !resources?.includes('poddisruptionbudgets')));
-      const asked = [
-        'auth',
-        'can-i',
-        'patch',
-        'poddisruptionbudgets',
-        '--as=system:serviceaccount:mcp-fleet-system:mcp-fleet-operator',
-        '-n',
-        namespace,
-      ];
-      // It answers no by its exit code.
-      await until(() => expect(world.kubectl(asked)).rejects.toThrow());
-      await world.server(namespace, 'two', { replicas: 2 });
-      await until(async () =>
-        expect(await world.condition(namespace, 'two', 'Reconciling')).toMatchObject({
-          reason: 'Retrying',
-          message: expect.stringContaining('The operator lacks a right: poddisruptionbudgets'),
-        }),
-      );
-      await withRules(role.rules);
-      await until(() => world.ready(namespace, 'two'), 60_000);
-    } finally {
-      await withRules(role.rules);
-      await operator.stop();
-    }
-  });
+  /** What it lacks, and a server that needs it: to make a child, and to find out what its pods read. */
+  const cases: Record<string, readonly [verb: string, resource: string, name: string, spec: Partial<MCPServerSpecInput>]> = {
+    'to write': ['patch', 'poddisruptionbudgets', 'two', { replicas: 2 }],
+    'to read': [
+      'get',
+      'configmaps',
+      'reading',
+      { env: [{ name: 'CA', valueFrom: { configMapKeyRef: { name: 'kube-root-ca.crt', key: 'ca.crt' } } }] },
+    ],
+  };
+  it.each(Object.entries(cases))(
+    '%s it says which one, and goes on when it is there',
+    { timeout: 90_000 },
+    async (_, [verb, resource, name, spec]) => {
+      const namespace = await world.namespace(`powerless-${name}`);
+      const role = JSON.parse(await world.kubectl(['get', 'clusterrole', 'mcp-fleet-operator', '-o', 'json'])) as {
+        rules: { resources?: string[]; verbs: string[] }[];
+      };
+      const patch = (kind: string, called: string, change: object) =>
+        world.kubectl(['patch', kind, called, '--type=merge', '-p', JSON.stringify(change)]);
+      const withRules = (rules: object[]) => patch('clusterrole', 'mcp-fleet-operator', { rules });
+      // What it may grant it holds as well.
+      const account = { kind: 'ServiceAccount', name: 'mcp-fleet-operator', namespace: 'mcp-fleet-system' };
+      const withGrantable = (subjects: object[]) => patch('clusterrolebinding', 'mcp-fleet-grantable', { subjects });
+      const operator = await world.operator();
+      try {
+        await withGrantable([]);
+        await withRules(
+          role.rules.map((rule) =>
+            rule.resources?.includes(resource) === true ? { ...rule, verbs: rule.verbs.filter((one) => one !== verb) } : rule,
+          ),
+        );
+        const asked = ['auth', 'can-i', verb, resource, '--as=system:serviceaccount:mcp-fleet-system:mcp-fleet-operator', '-n', namespace];
+        // It answers no by its exit code.
+        await until(() => expect(world.kubectl(asked)).rejects.toThrow());
+        await world.server(namespace, name, spec);
+        await until(async () =>
+          expect(await world.condition(namespace, name, 'Reconciling')).toMatchObject({
+            reason: 'Retrying',
+            message: expect.stringContaining(`The operator lacks a right: ${resource}`),
+          }),
+        );
+        await withRules(role.rules);
+        await until(() => world.ready(namespace, name), 60_000);
+      } finally {
+        await withGrantable([account]);
+        await withRules(role.rules);
+        await operator.stop();
+      }
+    },
+  );
 });
 
 describe('in named namespaces', () => {
