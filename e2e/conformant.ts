@@ -40,13 +40,14 @@ export class ConformantClient {
   }
 
   async call(name: string, args: Record<string, unknown> = {}): Promise<string> {
+    const ask = async (): Promise<string> =>
+      JSON.stringify(await (this.#connected ?? (await this.#begin())).callTool({ name, arguments: args }));
     try {
-      return JSON.stringify(await this.#connected?.callTool({ name, arguments: args }));
+      return await ask();
     } catch (error) {
       if (!isSessionUnknown(error)) throw error;
       await this.close();
-      await this.#begin();
-      return JSON.stringify(await this.#connected?.callTool({ name, arguments: args }));
+      return await ask();
     }
   }
 
@@ -55,7 +56,7 @@ export class ConformantClient {
     this.#connected = undefined;
   }
 
-  async #begin(): Promise<void> {
+  async #begin(): Promise<Connected> {
     const info = { name: `conformant-${this.#sdk}`, version: '1' };
     const options = { capabilities: { elicitation: {} } };
     const noted = (error: Error): void => {
@@ -67,16 +68,16 @@ export class ConformantClient {
       // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the client is no EventTarget
       client.onerror = noted;
       await client.connect(new TransportV1(this.#url, { fetch: this.#fetch, reconnectionOptions: RECONNECTION }));
-      this.#connected = client;
-    } else {
-      const client = new ClientV2(info, options);
-      client.setRequestHandler('elicitation/create', () => ACCEPTED);
-      // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the client is no EventTarget
-      client.onerror = noted;
-      await client.connect(new TransportV2(this.#url, { fetch: this.#fetch, reconnectionOptions: RECONNECTION }));
-      this.#connected = client;
+      this.sessions += 1;
+      return (this.#connected = client);
     }
+    const client = new ClientV2(info, options);
+    client.setRequestHandler('elicitation/create', () => ACCEPTED);
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the client is no EventTarget
+    client.onerror = noted;
+    await client.connect(new TransportV2(this.#url, { fetch: this.#fetch, reconnectionOptions: RECONNECTION }));
     this.sessions += 1;
+    return (this.#connected = client);
   }
 }
 
@@ -86,9 +87,9 @@ const RECONNECTION = { initialReconnectionDelay: 3_000, maxReconnectionDelay: 30
 /** What the user of these clients answers to every question. */
 const ACCEPTED = { action: 'accept' as const, content: { name: 'Ada', check: true } };
 
-/** A stream that has ended is asked for again; once its session has ended, too, that is refused, and in the end given up. */
+/** A stream that has ended is asked for again; once its session has ended, too, that is refused, and in the end given up or aborted by this client. */
 const FOLLOWS_FROM_THE_END =
-  /Failed to open SSE stream|Failed to reconnect SSE stream|Maximum reconnection attempts|Error POSTing to endpoint.*Session not found/s;
+  /Failed to open SSE stream|Failed to reconnect SSE stream|Maximum reconnection attempts|This operation was aborted|Error POSTing to endpoint.*Session not found/s;
 
 /** v1 has the HTTP status as `code`, v2 as `status`. */
 function isSessionUnknown(error: unknown): boolean {
