@@ -76,6 +76,10 @@ fuzz: node_modules/.installed ## Hostile callers and a hostile server around a g
 check-token-renewal: node_modules/.installed ## Waits once for the kubelet to renew the token of a server: ten minutes (Linux, root)
 	@node e2e/token-renewal.ts
 
+.PHONY: bench-policy
+bench-policy: node_modules/.installed ## From a changed policy to the guards that enforce it, with real pods (Linux, root), into bench/results
+	@node bench/policy.bench.ts
+
 ##@ Against the cluster of KUBECONFIG
 
 .PHONY: install
