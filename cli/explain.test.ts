@@ -120,7 +120,8 @@ describe('explain -f', () => {
     ['two objects', ['--tool', 'a', '--prompt', 'b'], 'one tool, prompt or resource at a time'],
     ['a method without its object', ['--method', 'tools/call'], 'is about a tool: name it'],
     ['an object that does not fit', ['--method', 'logging/setLevel', '--tool', 'a'], 'is about no tool'],
-    ['arguments that are no JSON', ['--tool', 'a', '--args', '{'], '--json'],
+    ['arguments that are no JSON', ['--tool', 'a', '--args', '{'], '--args: '],
+    ['arguments in a file that is not there', ['--tool', 'a', '--args', '@/nowhere.json'], '--args: ENOENT'],
     ['a file that is not there', ['-f', '/nowhere.yaml'], '/nowhere.yaml cannot be read'],
   ])('refuses %s', async (_, argv, words) => {
     expect(await explained(...argv)).toMatchObject({ code: 2, err: expect.stringContaining(words) });

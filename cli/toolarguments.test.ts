@@ -55,9 +55,9 @@ describe('arguments', () => {
 
 describe('--json', () => {
   test('is an object', () => {
-    expect(jsonArguments('{"a":1}')).toEqual({ a: 1 });
+    expect(jsonArguments('--json', '{"a":1}')).toEqual({ a: 1 });
   });
   test.each(['[1]', '1', 'null', '{', ''])('%s is refused', (text) => {
-    expect(() => jsonArguments(text)).toThrow(CommandError);
+    expect(() => jsonArguments('--json', text)).toThrow(CommandError);
   });
 });

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { isObject, MessageError, parseJson, type Json, type JsonObject } from '../mcp/jsonrpc.ts';
 import { CommandError, ExitCode } from './exit.ts';
 
@@ -54,15 +55,25 @@ function jsonValue(key: string, text: string): Json {
   }
 }
 
-/** The value of `--json`. Throws `CommandError` `Usage`. */
-export function jsonArguments(text: string): JsonObject {
+/** What an option says, or the file that it names with `@`. Rejects with `CommandError` `Usage`. */
+export async function textOrFile(option: string, text: string): Promise<string> {
+  if (!text.startsWith('@')) return text;
+  try {
+    return await readFile(text.slice(1), 'utf8');
+  } catch (error) {
+    throw new CommandError(ExitCode.Usage, `${option}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+/** A JSON object in an option. Throws `CommandError` `Usage`. */
+export function jsonArguments(option: string, text: string): JsonObject {
   let value: Json;
   try {
     value = parseJson(text, depth);
   } catch (error) {
     if (!(error instanceof MessageError)) throw error;
-    throw new CommandError(ExitCode.Usage, `--json: ${error.message}`);
+    throw new CommandError(ExitCode.Usage, `${option}: ${error.message}`);
   }
-  if (!isObject(value)) throw new CommandError(ExitCode.Usage, '--json: the arguments of a tool are a JSON object');
+  if (!isObject(value)) throw new CommandError(ExitCode.Usage, `${option}: the arguments of a tool are a JSON object`);
   return value;
 }

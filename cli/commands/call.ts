@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { ConditionType } from '../../api/conditions.ts';
 import type { MCPServer } from '../../api/mcpserver.ts';
 import { call as callTool, type Answered, type CallResult, type ToolArguments } from '../../mcp/call.ts';
@@ -11,7 +10,7 @@ import { print } from '../output.ts';
 import { route } from '../route.ts';
 import { condition, findServer } from '../server.ts';
 import { harmless } from '../terminal.ts';
-import { assignment, jsonArguments, toolArguments } from '../toolarguments.ts';
+import { assignment, jsonArguments, textOrFile, toolArguments } from '../toolarguments.ts';
 
 export interface CallOptions {
   readonly assignments: readonly string[];
@@ -62,7 +61,7 @@ function text({ terminal }: Context, { result, isError }: Answered): string {
 async function argumentsOf({ assignments, json }: CallOptions, stdin: AsyncIterable<Uint8Array>): Promise<ToolArguments> {
   if (json !== undefined && assignments.length > 0)
     throw new CommandError(ExitCode.Usage, 'give arguments as key=value or with --json, not both');
-  if (json !== undefined) return jsonArguments(await jsonText(json, stdin));
+  if (json !== undefined) return jsonArguments('--json', await jsonText(json, stdin));
   if (assignments.length === 0) return {};
   const parsed = assignments.map(assignment);
   return (definition) => toolArguments(parsed, definition?.['inputSchema']);
@@ -74,12 +73,7 @@ async function jsonText(json: string, stdin: AsyncIterable<Uint8Array>): Promise
     for await (const chunk of stdin) chunks.push(chunk);
     return Buffer.concat(chunks).toString();
   }
-  if (!json.startsWith('@')) return json;
-  try {
-    return await readFile(json.slice(1), 'utf8');
-  } catch (error) {
-    throw new CommandError(ExitCode.Usage, `--json: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
+  return textOrFile('--json', json);
 }
 
 function headersOf(headers: readonly string[]): Readonly<Record<string, string>> {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { printable } from '../../mcp/excerpt.ts';
 import type { JsonObject } from '../../mcp/jsonrpc.ts';
 import { isTransparent, isValid, type Ambient, type Bundle } from '../../mcp/policy/bundle.ts';
@@ -17,7 +16,7 @@ import { inForce, type InForce } from '../inforce.ts';
 import { fromManifests } from '../manifests.ts';
 import { print } from '../output.ts';
 import { findServer } from '../server.ts';
-import { assignment, jsonArguments, toolArguments } from '../toolarguments.ts';
+import { assignment, jsonArguments, textOrFile, toolArguments } from '../toolarguments.ts';
 
 export interface ExplainOptions extends SharedOptions {
   readonly tool?: string;
@@ -213,7 +212,7 @@ async function argumentsOf(args: readonly string[]): Promise<JsonObject | undefi
   if (first === undefined) return undefined;
   if (first.startsWith('{') || first.startsWith('@')) {
     if (args.length > 1) throw usage('--args: one JSON object, or key=value…');
-    return jsonArguments(first.startsWith('@') ? await readFile(first.slice(1), 'utf8') : first);
+    return jsonArguments('--args', await textOrFile('--args', first));
   }
   return toolArguments(args.map(assignment), undefined);
 }
