@@ -101,7 +101,7 @@ describe('without a right', () => {
       'get',
       'configmaps',
       'reading',
-      { env: [{ name: 'CA', valueFrom: { configMapKeyRef: { name: 'kube-root-ca.crt', key: 'ca.crt' } } }] },
+      { env: [{ name: 'REGION', valueFrom: { configMapKeyRef: { name: 'regions', key: 'home' } } }] },
     ],
   };
   it.each(Object.entries(cases))(
@@ -129,6 +129,7 @@ describe('without a right', () => {
         const asked = ['auth', 'can-i', verb, resource, '--as=system:serviceaccount:mcp-fleet-system:mcp-fleet-operator', '-n', namespace];
         // It answers no by its exit code.
         await until(() => expect(world.kubectl(asked)).rejects.toThrow());
+        await world.kubectl(['create', 'configmap', 'regions', '-n', namespace, '--from-literal=home=eu']);
         await world.server(namespace, name, spec);
         await until(async () =>
           expect(await world.condition(namespace, name, 'Reconciling')).toMatchObject({
