@@ -38,13 +38,16 @@ export function adminPort(options: AdminOptions): Server {
         return;
       case '/drained':
         // The preStop hook of the server's container waits here.
-        void context.draining.drained().then(() => answer(response, 200, { drained: true }));
+        void context.draining.released(LEAVE_PATIENCE).then(() => answer(response, 200, { drained: true }));
         return;
       default:
         answer(response, 404, { error: 'no such page' });
     }
   });
 }
+
+/** Both containers' preStop hooks begin at once, but ours must start a process first. Milliseconds, on a busy node. */
+const LEAVE_PATIENCE = 10_000;
 
 /** What the pod still lacks to be ready, in words; `undefined`: nothing. */
 async function readiness({ context, awaitServer }: AdminOptions): Promise<string | undefined> {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { Server } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /**
  * The way out. Draining begins once and never ends: new sessions are refused, running calls finish, then streams are closed.
@@ -13,6 +14,7 @@ export class Draining {
   readonly #grace: number;
   readonly #onIdle: () => void;
   readonly #idle = Promise.withResolvers<void>();
+  readonly #left = Promise.withResolvers<void>();
   #state: 'serving' | 'draining' | 'drained' = 'serving';
   #calls = 0;
   #deadline: NodeJS.Timeout | undefined;
@@ -41,6 +43,7 @@ export class Draining {
   /** The pod is going: everything is still served, but on no connection twice. */
   leave(): void {
     this.#leaving = true;
+    this.#left.resolve();
   }
 
   /** Calls that are running now. */
@@ -51,6 +54,7 @@ export class Draining {
   begin(): void {
     if (this.#state !== 'serving') return;
     this.#state = 'draining';
+    this.#left.resolve();
     this.#deadline = setTimeout(() => this.#finish(), this.#grace);
     this.#deadline.unref();
     this.#settle();
@@ -68,6 +72,15 @@ export class Draining {
   /** Resolves when no call runs any more, or when the time is up. Pending until draining begins. */
   drained(): Promise<void> {
     return this.#idle.promise;
+  }
+
+  /**
+   * When the container of the server may end: once all is drained if the pod goes, and after `patience` milliseconds if nobody has said by then that it does.
+   * Then the kubelet replaces that container alone, and waiting for a drain that never begins would only keep a stuck server from its restart.
+   */
+  async released(patience: number): Promise<void> {
+    if (!this.leaving) await Promise.race([this.#left.promise, delay(patience, undefined, { ref: false })]);
+    if (this.leaving) await this.drained();
   }
 
   #settle(): void {
