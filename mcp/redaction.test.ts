@@ -35,11 +35,12 @@ describe('without credentials', () => {
   ])('%s: stays', (text) => expect(withoutCredentials(text)).toBe(text));
 
   test.each(['a-', 'eyJ-', 'eyJa.', 'sk-', '//', '//a:', 'token ', 'key   ', 'basic a', '\t', 'xoxb-', '@'])(
-    'a megabyte of %j takes no second',
+    'a megabyte of %j takes no time to speak of',
     (part) => {
       const started = performance.now();
       withoutCredentials(`//token${part.repeat(Math.ceil(1_000_000 / part.length))}`);
-      expect(performance.now() - started).toBeLessThan(1_000);
+      // With a square of its length it would be hours.
+      expect(performance.now() - started).toBeLessThan(30_000);
     },
   );
 });

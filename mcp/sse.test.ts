@@ -104,6 +104,7 @@ describe('limits', () => {
     parser.push(encode('data: '));
     for (let index = 0; index < 1e6; index++) parser.push(one);
     expect(parser.push(encode('\n\n'))[0]?.data).toHaveLength(1e6);
-    expect(performance.now() - started).toBeLessThan(5_000);
+    // With a square of its length it would be hours.
+    expect(performance.now() - started).toBeLessThan(50_000);
   });
 });
