@@ -95,6 +95,7 @@ describe('explain -f', () => {
     ['a policy in audit would refuse', ['--tool', 'close', '--as', 'user:ci'], 0, 'it would be refused by mcp-fleet-system/floor (CLASS)'],
     ['the tool does not exist', ['--tool', 'sell', '--as', 'user:ci'], 8, 'the server lists nothing of that name'],
     ['a method is refused', ['--method', 'sampling/createMessage', '--as', 'user:ci'], 8, 'spec.methods'],
+    ['lists are answered', ['--method', 'tools/list', '--as', 'user:ci'], 0, 'they have what the caller may use'],
     ['a prompt is refused', ['--prompt', 'p', '--as', 'user:ci'], 8, 'that the server has this prompt is taken for granted'],
   ])('%s', async (_, argv, code, words) => {
     const outcome = await explained(...argv);

@@ -1,6 +1,7 @@
 import { printable } from '../mcp/excerpt.ts';
 import type { ClassSource, Decision, PinState } from '../mcp/policy/decision.ts';
 import type { Answer, RuleExplanation, TierExplanation } from '../mcp/policy/explanation.ts';
+import { clientMethod } from '../mcp/policy/method.ts';
 import type { FoundRecord } from './auditlog.ts';
 import type { Explained } from './commands/explain.ts';
 import type { InForce } from './inforce.ts';
@@ -57,7 +58,7 @@ const guards = ({ bundle }: Explained): string =>
   bundle.guards === undefined ? '' : `, in force in ${bundle.guards.current} of ${bundle.guards.total} guards`;
 
 /** Why, in a sentence that names policy, rule and setting. */
-function why({ decision, answer, tiers = [] }: Explained): string {
+function why({ decision, answer, method, tiers = [] }: Explained): string {
   if (answer === 'depends') return 'Some calls are allowed and others refused: see the tests of the rules, and try with --args';
   const { code } = decision;
   const origin = 'policy' in decision || 'tier' in decision ? decision : undefined;
@@ -68,6 +69,7 @@ function why({ decision, answer, tiers = [] }: Explained): string {
     case 'ALLOWED':
       if (rule !== undefined) return `Allowed by ${rule}`;
       if (policy !== undefined) return `No rule refuses it, and ${policy} has defaultAction: Allow`;
+      if (clientMethod(method)?.kind === 'list') return 'Lists are always answered: they have what the caller may use';
       return origin?.tier === 'ambient'
         ? 'No policy is enforced here, and the ambient posture of the operator lets it pass'
         : 'Nothing refuses it';
