@@ -83,8 +83,8 @@ async function installed({ executable, exact }: Interpreter, requirements: reado
     const options = ['--disable-pip-version-check', '--quiet', '--no-compile', '--only-binary', ':all:', '--target', unfinished];
     await run(executable, ['-m', 'pip', 'install', ...options, ...requirements]);
   });
-  // Wheels bring what they link to, but for what every image with glibc has.
-  return entriesOf(folder, '/app/packages');
+  // Wheels bring what they link to, but for what every image with glibc has. The folder itself is the cache's, which nobody else may read.
+  return (await entriesOf(folder, '/app/packages')).filter(({ path }) => path !== '/app/packages');
 }
 
 /** Errors: that Python or pip is missing, with the command that installs it; as root on Debian or Ubuntu they are installed. */
