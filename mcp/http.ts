@@ -1,4 +1,5 @@
-import { buildConnector, Client, Pool, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
+import { buildConnector, Client, Pool } from './connections.ts';
 import { printable } from './excerpt.ts';
 
 export interface HttpRequest {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
-import { request } from 'undici';
+import { Client } from '../../mcp/connections.ts';
 import { HttpUpstream } from '../upstream/http.ts';
 import type { Sealer } from './seal.ts';
 
@@ -77,14 +77,16 @@ export class Peers {
 
   async #prove(address: string, boot: string): Promise<boolean> {
     const nonce = randomBytes(16).toString('hex');
+    const client = new Client(this.#origin(address));
     try {
-      const response = await request(`${this.#origin(address)}${PEER_PATH}?nonce=${nonce}&boot=${encodeURIComponent(boot)}`, {
-        signal: AbortSignal.timeout(PROOF_TIMEOUT),
-      });
+      const path = `${PEER_PATH}?nonce=${nonce}&boot=${encodeURIComponent(boot)}`;
+      const response = await client.request({ method: 'GET', path, signal: AbortSignal.timeout(PROOF_TIMEOUT) });
       const proof = (await response.body.text()).slice(0, 64);
       return response.statusCode === 200 && this.#options.sealer.matches('peer', `${nonce} ${boot}`, Buffer.from(proof, 'base64url'));
     } catch {
       return false;
+    } finally {
+      void client.destroy();
     }
   }
 

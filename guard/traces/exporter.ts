@@ -1,4 +1,5 @@
-import { request } from 'undici';
+import type { Client as Connection } from 'undici';
+import { Client } from '../../mcp/connections.ts';
 import type { Span } from './span.ts';
 import { encodedSpan, exportRequest } from './span.ts';
 import type { Attributes } from './span.ts';
@@ -37,7 +38,8 @@ const RETRYABLE = new Set([429, 502, 503, 504]);
  */
 export class SpanExporter {
   readonly #options: ExporterOptions;
-  readonly #url: string;
+  readonly #client: Connection;
+  readonly #path: string;
   #waiting: string[] = [];
   #sending: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -46,7 +48,8 @@ export class SpanExporter {
 
   constructor(options: ExporterOptions) {
     this.#options = options;
-    this.#url = tracesUrl(options.endpoint);
+    this.#client = new Client(options.endpoint.origin);
+    this.#path = tracesPath(options.endpoint);
   }
 
   offer(span: Span): void {
@@ -69,6 +72,7 @@ export class SpanExporter {
       this.#send();
       await this.#sending;
     }
+    await this.#client.destroy();
   }
 
   #wait(milliseconds: number): void {
@@ -101,8 +105,9 @@ export class SpanExporter {
   async #post(spans: readonly string[]): Promise<{ readonly cause: string; readonly lasting: boolean } | undefined> {
     const { resource, version } = this.#options;
     try {
-      const response = await request(this.#url, {
+      const response = await this.#client.request({
         method: 'POST',
+        path: this.#path,
         headers: { 'content-type': 'application/json' },
         body: exportRequest(resource(), { name: 'mcp-fleet-guard', version }, spans),
         signal: AbortSignal.timeout(this.#closing ? FAREWELL : TIMEOUT),
@@ -116,9 +121,7 @@ export class SpanExporter {
   }
 }
 
-function tracesUrl(endpoint: URL): string {
-  const url = new URL(endpoint);
-  const path = url.pathname.replace(/\/$/, '');
-  url.pathname = path.endsWith('/v1/traces') ? path : `${path}/v1/traces`;
-  return url.href;
+function tracesPath({ pathname }: URL): string {
+  const path = pathname.replace(/\/$/, '');
+  return path.endsWith('/v1/traces') ? path : `${path}/v1/traces`;
 }

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
-import { Pool } from 'undici';
-import type { Dispatcher } from 'undici';
+import type { Dispatcher, Pool as ConnectionPool } from 'undici';
+import { Pool } from '../../mcp/connections.ts';
 import type { Exchange, ResponseSink, Upstream, UpstreamFailure, UpstreamRequest } from './upstream.ts';
 
 export interface HttpUpstreamOptions {
@@ -23,7 +23,7 @@ export interface HttpUpstreamOptions {
  */
 export class HttpUpstream implements Upstream {
   readonly #options: HttpUpstreamOptions;
-  readonly #pool: Pool;
+  readonly #pool: ConnectionPool;
   readonly #path: string;
 
   constructor(options: HttpUpstreamOptions) {
