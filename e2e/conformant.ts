@@ -40,14 +40,15 @@ export class ConformantClient {
   }
 
   async call(name: string, args: Record<string, unknown> = {}): Promise<string> {
-    const ask = async (): Promise<string> =>
-      JSON.stringify(await (this.#connected ?? (await this.#begin())).callTool({ name, arguments: args }));
-    try {
-      return await ask();
-    } catch (error) {
-      if (!isSessionUnknown(error)) throw error;
-      await this.close();
-      return await ask();
+    for (let attempts = 1; ; attempts += 1) {
+      try {
+        const connected = this.#connected ?? (await this.#begin());
+        return JSON.stringify(await connected.callTool({ name, arguments: args }));
+      } catch (error) {
+        // Sessions may end again while the pods of one after the other go; more often than this something else is wrong.
+        if (!isSessionUnknown(error) || attempts === 4) throw error;
+        await this.close();
+      }
     }
   }
 
