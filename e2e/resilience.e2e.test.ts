@@ -187,6 +187,37 @@ test('servers go on serving without an operator, which repairs what happened mea
   await operatorAtWork(fleet);
 });
 
+test('policies stay in force without an operator, also in pods that start meanwhile', async () => {
+  const own = await fleet.namespace();
+  const spec = { selector: {}, defaultAction: 'Allow', rules: [{ name: 'no-echo', effect: 'Deny', tools: ['echo'] }] };
+  const policy = { apiVersion: 'mcp-fleet.dev/v1alpha1', kind: 'MCPToolPolicy', metadata: { name: 'no-echo', namespace: own }, spec };
+  await kubectl(['apply', '--server-side', '-f', '-'], JSON.stringify(policy));
+  await fleet.apply(own, 'guarded', faulty());
+  await fleet.ready(own, 'guarded');
+  await fleet.until(own, 'guarded', 'PolicyApplied', { status: 'True', reason: 'Applied' });
+  const answers = async (): Promise<string[]> => [
+    await fleet.call(own, 'guarded', 'echo', { message: 'x' }).catch(String),
+    await fleet.call(own, 'guarded', 'where').catch(String),
+  ];
+  const [old] = await fleet.pods(own, 'guarded');
+  const refused = expect.stringContaining('Unknown tool: echo');
+  expect(await answers()).toEqual([refused, old?.metadata.name]);
+
+  await kubectl(['scale', `deployment/${OPERATOR}`, '-n', NAMESPACE, '--replicas=0']);
+  await fleet.eventually(
+    () => operatorPods(fleet),
+    (pods) => pods.length === 0,
+  );
+  expect(await answers()).toEqual([refused, old?.metadata.name]);
+  await kubectl(['delete', 'pod', old?.metadata.name ?? '', '-n', own]);
+  await kubectl(['rollout', 'status', 'deployment/guarded', '-n', own, '--timeout=90s']);
+  const [young] = await fleet.pods(own, 'guarded');
+  expect(young?.metadata.uid).not.toBe(old?.metadata.uid);
+  expect(await answers()).toEqual([refused, young?.metadata.name]);
+  await kubectl(['scale', `deployment/${OPERATOR}`, '-n', NAMESPACE, '--replicas=2']);
+  await operatorAtWork(fleet);
+});
+
 test('kinds that are installed later are used without a restart, and watched like all others', async () => {
   const restarts = await operatorAtWork(fleet);
   const own = { namespace, name: 'exposed' };
