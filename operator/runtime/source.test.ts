@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { KubeObject, ObjectMeta } from '../kube/object.ts';
-import { Channel, changedBySomebody, mapped, owned, ownedAcross, primary, type Source, whenServed } from './source.ts';
+import { changedAsKept, Channel, changedBySomebody, mapped, owned, ownedAcross, primary, type Source, whenServed } from './source.ts';
 import { UID_INDEX, uidIndex } from './ownership.ts';
 import { ObjectStore } from './store.ts';
 
@@ -73,6 +73,20 @@ describe('owned', () => {
     store.set(thing(3, { name: 'b', ownerReferences: [{ apiVersion: 'v1', kind: 'Other', name: 'x', uid: 'x', controller: true }] }));
     expect(woken).toEqual(['ns/o', 'ns/o', 'ns/p']);
   });
+});
+
+describe('changedAsKept', () => {
+  const cases: Record<string, [next: Thing | undefined, accepted: boolean]> = {
+    'a label': [thing(2, { labels: { a: 'b' } }), true],
+    'another content': [thing(2, {}, 'x'), true],
+    'a deletion': [undefined, true],
+    'a version alone': [thing(2), false],
+  };
+  for (const [name, [next, accepted]] of Object.entries(cases)) {
+    it(`${accepted ? 'accepts' : 'ignores'} ${name}`, () => {
+      expect(changedAsKept({ key: 'ns/a', old: thing(1), new: next, initial: false, written: false })).toBe(accepted);
+    });
+  }
 });
 
 it('ownedAcross wakes the owner that the annotation names, wherever it is', () => {

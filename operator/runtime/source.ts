@@ -108,6 +108,14 @@ export class Channel implements Source {
 /** Any difference at all. */
 export const changed: Predicate<KubeObject> = ({ old, new: next }) => old?.metadata.resourceVersion !== next?.metadata.resourceVersion;
 
+/** Any difference but that of the version: for stores that leave out what others write again and again, such as the figures of an autoscaler. */
+export const changedAsKept: Predicate<KubeObject> = (change) => {
+  const { old, new: next } = change;
+  return changed(change) && (old === undefined || next === undefined || apartFromVersion(old) !== apartFromVersion(next));
+};
+
+const apartFromVersion = ({ metadata, ...rest }: KubeObject): string => JSON.stringify([{ ...metadata, resourceVersion: '' }, rest]);
+
 /** Generation, deletion, labels, annotations or finalizers: everything but status. */
 export const changedBySomebody: Predicate<KubeObject> = ({ old, new: next }) => {
   if (old === undefined || next === undefined) return true;

@@ -22,7 +22,17 @@ import { type AnyChildKind, type ChildKind, Children } from '../../runtime/child
 import { UID_INDEX } from '../../runtime/ownership.ts';
 import type { Manager } from '../../runtime/manager.ts';
 import { handOverReplicas } from '../../runtime/replicas.ts';
-import { Channel, changed, changedBySomebody, mapped, owned, primary, type Source, whenServed } from '../../runtime/source.ts';
+import {
+  Channel,
+  changed,
+  changedAsKept,
+  changedBySomebody,
+  mapped,
+  owned,
+  primary,
+  type Source,
+  whenServed,
+} from '../../runtime/source.ts';
 import { StatusWriter } from '../../runtime/status.ts';
 import type { Change, Store } from '../../runtime/store.ts';
 import type { Ambient } from '../../../mcp/policy/bundle.ts';
@@ -328,11 +338,13 @@ function sources(stores: Stores, verified: Channel, operatorNamespace: string | 
     stores.httpRoutes,
     stores.podMonitors,
   ];
+  // Of these the stores leave out what changes all the time.
+  const isSlim = (store: Store) => store === stores.autoscalers || store === stores.disruptionBudgets;
   const foreign: readonly Store[] = [stores.roles, stores.roleBindings, stores.clusterRoles, stores.clusterRoleBindings];
   return [
     primary(servers),
     verified,
-    ...ownedKinds.map((store) => owned(store, 'MCPServer')),
+    ...ownedKinds.map((store) => owned(store, 'MCPServer', isSlim(store) ? changedAsKept : changed)),
     // Those without an owner reference say in their name whose they are; one whose reference was removed says it in its label.
     ...foreign.map((store) => mapped(store, ownerByName, byOthers)),
     ...ownedKinds.map((store) => mapped(store, withoutOwner, byOthers)),

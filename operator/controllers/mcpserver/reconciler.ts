@@ -6,15 +6,17 @@ import { BUNDLE_FILES } from '../../../mcp/policy/bundle.ts';
 import type { Client } from '../../kube/client.ts';
 import { type Key, keyOf, type KubeObject, parseKey } from '../../kube/object.ts';
 import type { Children } from '../../runtime/children.ts';
-import { type Condition, conditionOf } from '../../runtime/conditions.ts';
+import type { Condition } from '../../runtime/conditions.ts';
 import type { EventRecorder } from '../../runtime/events.ts';
 import type { Service } from '../../kube/wire.ts';
 import { addFinalizer, removeFinalizer } from '../../runtime/finalizers.ts';
+import { allOf } from '../../runtime/settled.ts';
 import { foreignManagers, ownerFrom } from '../../runtime/ownership.ts';
 import { type ReconcileContext, type Reconciler, type Result, WaitingError } from '../../runtime/reconcile.ts';
 import type { StatusWriter } from '../../runtime/status.ts';
 import { firstViolation, type Violation } from './acceptance.ts';
 import { reachesBeyondNamespace } from './access.ts';
+import { type Announcement, announcements, isTold, RESTARTED, toolAnnouncements, wasRefused } from './announcements.ts';
 import { apiServerAddresses } from './apiserver.ts';
 import { availability, isRolledOut } from './availability.ts';
 import { type Bypasses, forbiddenPort } from './bypass.ts';
@@ -34,10 +36,10 @@ import type { Reference } from './references.ts';
 import { awaited, ownFailure, refusal } from './refusal.ts';
 import type { DigestDecision, ReferenceRollouts } from './rollouts.ts';
 import { missingMetrics, Patience } from './scalingmetrics.ts';
-import { noteText, status, toldNotes } from './status.ts';
+import { status } from './status.ts';
 import { targetService } from './target.ts';
 import { By, MCPServers, type Stores } from './stores.ts';
-import { listedTools, toolChanges, toolLists } from './tools.ts';
+import { listedTools, toolLists } from './tools.ts';
 import { verificationState } from './verification.ts';
 import type { Verifier } from './verifier.ts';
 import { verifierTarget } from './verifiertarget.ts';
@@ -212,18 +214,10 @@ export class MCPServerReconciler implements Reconciler {
     await owned.apply(owner, second, signal);
     await owned.apply(owner, lists, signal);
     await owned.prune(owner, [...first, ...second, ...lists], signal);
-    if (decision.restarts)
-      this.#tell(
-        server,
-        'Normal',
-        'Restarted',
-        'Restart',
-        'Pods are replaced, because what they read from ConfigMaps or Secrets has changed',
-      );
-    if (inventory !== undefined && before !== undefined) {
-      for (const { change, note } of toolChanges(before, inventory.tools))
-        this.#tell(server, change === 'ToolChanged' ? 'Warning' : 'Normal', change, 'Verify', note);
-    }
+    this.#tell(server, [
+      ...(decision.restarts ? [RESTARTED] : []),
+      ...(inventory === undefined || before === undefined ? [] : toolAnnouncements(before, inventory.tools)),
+    ]);
     if (!reachesBeyondNamespace(server))
       await removeFinalizer(server, FINALIZER, { client, resource: MCPServers, store: stores.servers, signal });
     return decision.after;
@@ -327,7 +321,8 @@ export class MCPServerReconciler implements Reconciler {
       retrying,
       now: now(),
     });
-    if (await statuses.write(server, next, signal)) this.#announce(server, remarks, next.conditions as readonly Condition[]);
+    const news = announcements(server, remarks, next.conditions as readonly Condition[]);
+    if (await statuses.write(server, next, signal)) this.#tell(server, news);
   }
 
   #notes({ server, references, key }: Gathered, enforced: Enforced | Unenforced): Note[] {
@@ -372,24 +367,8 @@ export class MCPServerReconciler implements Reconciler {
     return this.#patience.isOver(key, missing !== undefined, isTold(server, EventReason.MetricsMissing)) ? missing : undefined;
   }
 
-  /** Events tell what is new in a status, so that a restart of the operator tells nothing twice. */
-  #announce(server: MCPServer & KubeObject, remarks: readonly Note[], conditions: readonly Condition[]): void {
-    const told = toldNotes(server);
-    for (const note of remarks) if (!told.includes(noteText(note))) this.#tell(server, 'Warning', note.reason, 'Reconcile', note.message);
-    const before = conditionOf(server.status?.conditions as readonly Condition[] | undefined, 'Verified');
-    const verified = conditionOf(conditions, 'Verified');
-    if (before?.status === 'False' && verified?.status === 'True') this.#tell(server, 'Normal', 'Verified', 'Verify', verified.message);
-    if (before?.status === 'True' && verified?.status === 'False')
-      this.#tell(server, 'Warning', 'VerificationFailed', 'Verify', `${verified.reason}: ${verified.message}`);
-    const retrying = conditionOf(conditions, 'Reconciling');
-    const wasRetrying = conditionOf(server.status?.conditions as readonly Condition[] | undefined, 'Reconciling')?.reason === 'Retrying';
-    if (retrying?.reason === 'Retrying' && !wasRetrying) this.#tell(server, 'Warning', 'ApplyFailed', 'Apply', retrying.message);
-    const refused = conditionOf(conditions, 'Accepted');
-    if (refused?.status === 'False' && !wasRefused(server)) this.#tell(server, 'Warning', refused.reason, 'Reconcile', refused.message);
-  }
-
-  #tell(server: MCPServer & KubeObject, type: 'Normal' | 'Warning', reason: string, action: string, note: string): void {
-    this.#options.events.event(server, { type, reason, action, note });
+  #tell(server: MCPServer & KubeObject, news: readonly Announcement[]): void {
+    for (const announcement of news) this.#options.events.event(server, announcement);
   }
 
   /** Children in the namespace go with their owner. What no owner reference can hold is removed here, before the server goes. */
@@ -419,14 +398,3 @@ const bundleOf = (enforced: Enforced | Unenforced): GuardBundle | undefined =>
   typeof enforced === 'string' || !enforced.guarded
     ? undefined
     : { files: enforced.compiled.files, headers: enforced.headers, pinned: enforced.pinned };
-
-/** Rejects with the first error when all are done: what one of them refuses keeps the others from nothing. */
-async function allOf(work: readonly Promise<unknown>[]): Promise<void> {
-  for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
-}
-
-const isTold = (server: MCPServer, reason: EventReason): boolean => toldNotes(server).some((note) => note.startsWith(`${reason}:`));
-
-/** Whether the last status did not accept the server: then what it asked for has not been applied yet. */
-const wasRefused = ({ status: before }: MCPServer): boolean =>
-  conditionOf(before?.conditions as readonly Condition[] | undefined, 'Accepted')?.status === 'False';

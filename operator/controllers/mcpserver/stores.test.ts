@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { KubeObject, Resource } from '../../kube/object.ts';
 import type { WatchSettings } from '../../runtime/manager.ts';
 import { ObjectStore } from '../../runtime/store.ts';
-import { podOfEvent, serverOfPod, watchStores } from './stores.ts';
+import { podOfEvent, serverOfPod, slimAutoscaler, watchStores } from './stores.ts';
 
 interface Watch {
   readonly resource: Resource;
@@ -62,4 +62,17 @@ describe('indexes', () => {
     } as const;
     expect(podOfEvent(event)).toEqual(['a/p']);
   });
+});
+
+it('of an autoscaler its figures are not kept', () => {
+  const conditions = [{ type: 'ScalingActive', status: 'False', reason: 'FailedGetResourceMetric' }];
+  const slim = slimAutoscaler({
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    metadata: { name: 'a', namespace: 'n', managedFields: [{ manager: 'us' }] },
+    spec: { maxReplicas: 2, scaleTargetRef: { kind: 'Deployment', name: 'a' } },
+    status: { conditions, currentMetrics: [], currentReplicas: 1, desiredReplicas: 1, lastScaleTime: '2026-01-01T00:00:00Z' },
+  });
+  expect(slim.status).toEqual({ conditions });
+  expect(slim.spec.maxReplicas).toBe(2);
 });

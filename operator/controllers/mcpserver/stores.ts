@@ -25,10 +25,10 @@ import {
   ServiceAccounts,
   Services,
 } from '../../kube/resources.ts';
-import type { Event, Pod, Service } from '../../kube/wire.ts';
+import type { Event, HorizontalPodAutoscaler, Pod, Service } from '../../kube/wire.ts';
 import type { Manager, WatchSettings } from '../../runtime/manager.ts';
 import { compactManagers, OWNER_INDEX, ownerIndex, UID_INDEX, uidIndex } from '../../runtime/ownership.ts';
-import type { Store } from '../../runtime/store.ts';
+import { type Store, withoutManagedFields } from '../../runtime/store.ts';
 import { GRANTABLE_CLUSTER_ROLE } from '../../rights.ts';
 
 export const MCPToolPolicies = namespaced<MCPToolPolicy & KubeObject>(API_VERSION, 'MCPToolPolicy', 'mcptoolpolicies');
@@ -80,8 +80,8 @@ export function watchStores(manager: Pick<Manager, 'watch'>, { secretRotation, c
     roleBindings: watch(RoleBindings, owned),
     clusterRoles: watch(ClusterRoles, owned),
     clusterRoleBindings: watch(ClusterRoleBindings, owned),
-    autoscalers: watch(HorizontalPodAutoscalers, owned),
-    disruptionBudgets: watch(PodDisruptionBudgets, owned),
+    autoscalers: watch(HorizontalPodAutoscalers, { ...owned, transform: slimAutoscaler }),
+    disruptionBudgets: watch(PodDisruptionBudgets, { ...owned, transform: withoutStatus }),
     networkPolicies: watch(NetworkPolicies, owned),
     ingresses: watch(Ingresses, owned),
     httpRoutes: watch(HTTPRoutes, { ...owned, optional: true }),
@@ -154,6 +154,18 @@ function slimPod({ apiVersion, kind, metadata, status }: Pod): Pod {
 function slimService(service: Service): Service {
   const { clusterIPs, ports, selector, type, externalName } = service.spec ?? {};
   return { ...nameOnly(service), spec: withoutUndefined({ clusterIPs, ports, selector, type, externalName }) } as Service;
+}
+
+/** Its figures change every 15 s; only whether it can scale, and why not, is read. */
+export function slimAutoscaler(autoscaler: HorizontalPodAutoscaler): HorizontalPodAutoscaler {
+  const { status, ...rest } = withoutManagedFields(autoscaler);
+  return { ...rest, ...(status?.conditions !== undefined && { status: { conditions: status.conditions } }) } as HorizontalPodAutoscaler;
+}
+
+/** Nothing of it is read. */
+function withoutStatus<T extends KubeObject>(object: T): T {
+  const { status: _status, ...rest } = withoutManagedFields(object) as T & { readonly status?: unknown };
+  return rest as unknown as T;
 }
 
 function slimEvent({ apiVersion, kind, metadata, regarding, reason, note, series, deprecatedCount }: Event): Event {
