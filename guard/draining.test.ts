@@ -39,3 +39,21 @@ test('a server that is replaced in a pod that stays does not wait for a drain th
   await draining.released(1);
   expect(draining.active).toBe(false);
 });
+
+test('a farewell is counted from the moment in which draining was over', () => {
+  const clock = { now: 1_000 };
+  const draining = new Draining(
+    30_000,
+    () => undefined,
+    () => clock.now,
+  );
+  draining.callStarted();
+  draining.begin();
+  clock.now += 9_000;
+  expect(draining.left(4_000)).toBe(4_000);
+  draining.callEnded();
+  clock.now += 1_500;
+  expect(draining.left(4_000)).toBe(2_500);
+  clock.now += 60_000;
+  expect(draining.left(4_000)).toBe(0);
+});

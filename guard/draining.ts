@@ -19,11 +19,14 @@ export class Draining {
   #calls = 0;
   #deadline: NodeJS.Timeout | undefined;
   #leaving = false;
+  readonly #now: () => number;
+  #overSince: number | undefined;
 
-  /** `grace`: milliseconds that running calls may take. `onIdle` closes the streams. */
-  constructor(grace: number, onIdle: () => void) {
+  /** `grace`: milliseconds that running calls may take. `onIdle` closes the streams. `now`: any clock of milliseconds that never goes back. */
+  constructor(grace: number, onIdle: () => void, now: () => number = () => performance.now()) {
     this.#grace = grace;
     this.#onIdle = onIdle;
+    this.#now = now;
   }
 
   get active(): boolean {
@@ -44,6 +47,11 @@ export class Draining {
   leave(): void {
     this.#leaving = true;
     this.#left.resolve();
+  }
+
+  /** What is left of so many milliseconds since draining was over. */
+  left(milliseconds: number): number {
+    return Math.max(0, milliseconds - (this.#now() - (this.#overSince ?? this.#now())));
   }
 
   /** Calls that are running now. */
@@ -90,6 +98,7 @@ export class Draining {
   #finish(): void {
     if (this.#state === 'drained') return;
     this.#state = 'drained';
+    this.#overSince = this.#now();
     clearTimeout(this.#deadline);
     this.#onIdle();
     this.#idle.resolve();

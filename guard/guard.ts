@@ -141,7 +141,8 @@ export class Guard {
     await this.#context.draining.drained();
     // Siblings and load balancers hold idle connections: one that is closed while a request is on its way to it loses that request. Until
     // they have let go of them, whatever comes is handed over or refused in words, each time with `Connection: close`.
-    await delay(this.#settings.farewell);
+    // A server that ignores its signal takes the grace period with it: then most of that time is over, and the guard has two seconds.
+    await delay(this.#context.draining.left(this.#settings.farewell));
     this.#context.inventory.stop();
     this.#enforcements.stop();
     clearTimeout(this.#expiry);
