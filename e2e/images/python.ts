@@ -83,8 +83,14 @@ async function installed({ executable, exact }: Interpreter, requirements: reado
     const options = ['--disable-pip-version-check', '--quiet', '--no-compile', '--only-binary', ':all:', '--target', unfinished];
     await run(executable, ['-m', 'pip', 'install', ...options, ...requirements]);
   });
-  // Wheels bring what they link to, but for what every image with glibc has. The folder itself is the cache's, which nobody else may read.
-  return (await entriesOf(folder, '/app/packages')).filter(({ path }) => path !== '/app/packages');
+  const native = (await readdir(folder, { recursive: true })).filter((path) => path.endsWith('.so')).map((path) => join(folder, path));
+  const libraries = await sharedLibraries(native);
+  return [
+    // The folder itself is the cache's, which nobody else may read.
+    ...(await entriesOf(folder, '/app/packages')).filter(({ path }) => path !== '/app/packages'),
+    // Some wheels bring libraries of their own beside the module that links to them: those are there already.
+    ...libraries.filter(({ path }) => !path.startsWith(folder)),
+  ];
 }
 
 /** Errors: that Python or pip is missing, with the command that installs it; as root on Debian or Ubuntu they are installed. */
