@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Load, Mode } from './guard/load.ts';
@@ -26,6 +27,8 @@ const ROUNDS = Number(values.rounds);
 const CALLS = Number(values.calls);
 
 const recording = new Recording('guard', {});
+// Above the number of cores, times are upper bounds and only ratios mean something.
+recording.add({ name: 'load average of the machine when it began', value: round(loadavg()[0] ?? 0), unit: '' });
 execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', String(OTHER_CORE), String(process.pid)], { stdio: 'ignore' });
 bundled();
 
