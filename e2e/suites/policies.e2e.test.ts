@@ -6,7 +6,8 @@ import { expect, inject, test, type TestContext } from 'vitest';
 import { ROOT } from '../../scripts/sources.ts';
 import { type Outcome, typed } from '../commandline.ts';
 import { EVERYTHING_PUBLISHED } from '../images/servers.ts';
-import { Fleet } from '../fleet.ts';
+import { faulty, Fleet } from '../fleet.ts';
+import { numbered } from '../images/faulty/behaviour.ts';
 import { kubectlFor } from '../kubectl.ts';
 
 const EXAMPLES = join(ROOT, 'examples/policies');
@@ -261,4 +262,40 @@ test.concurrent('stdio-with-secret.yaml: the server has the Secret, and nobody g
   expect(refused.refused).toBe(true);
   expect(refused.text).not.toContain('not-a-real-token');
   expect(await place.kubectl(['get', 'pods', '-n', place.namespace, '-o', 'yaml'])).not.toContain('not-a-real-token');
+});
+
+test.concurrent('a tool that changed is shown, refused, approved by the command, and answers again', async (context) => {
+  await using fleet = await Fleet.of(inject('kubeconfig'));
+  const namespace = await fleet.namespace();
+  const kubectl = await kubectlFor(inject('kubeconfig'));
+  const block = { metadata: { name: 'block', namespace }, spec: { selector: {}, defaultAction: 'Allow', pinning: 'Block' } };
+  await kubectl(
+    ['apply', '--server-side', '-f', '-'],
+    JSON.stringify({ apiVersion: 'mcp-fleet.dev/v1alpha1', kind: 'MCPToolPolicy', ...block }),
+  );
+  await fleet.apply(namespace, 'server', faulty(['--tools', '2'], { verification: { interval: '30s' } }));
+  const place = await scene(context, 'none', 'server', namespace);
+  await fleet.until(namespace, 'server', 'PolicyApplied', { status: 'True', reason: 'Applied' });
+  expect((await place.type('tools', 'approve', 'server')).out).toBe('Nothing to approve: what server lists is trusted as it is.\n');
+  expect(await agreed(place, 'server', anonymous, 'tool_0001')).toMatchObject({ refused: false });
+
+  await fleet.behave(namespace, 'server', { tools: numbered(2, 'Erases') });
+  await place.listed('server', anonymous);
+  await fleet.eventually(
+    () => place.type('tools', 'server'),
+    ({ out }) => /^tool_0001 .* changed /m.test(out),
+    90,
+    ({ out, err }) => out + err,
+  );
+  expect(await agreed(place, 'server', anonymous, 'tool_0001')).toMatchObject({ denied: { code: 'TOOL_CHANGED' } });
+  expect((await place.type('tools', 'approve', 'server')).out).toMatch(/^tool_0001 +changed +[0-9a-f]{12} +[0-9a-f]{12} /m);
+
+  expect(await place.type('tools', 'approve', 'server', 'tool_0001')).toMatchObject({ code: 0, err: '' });
+  await fleet.eventually(
+    () => place.call('server', anonymous, 'tool_0001', {}),
+    ({ refused }) => !refused,
+    60,
+  );
+  expect(await agreed(place, 'server', anonymous, 'tool_0001')).toMatchObject({ refused: false });
+  expect(await agreed(place, 'server', anonymous, 'tool_0002')).toMatchObject({ denied: { code: 'TOOL_CHANGED' } });
 });
