@@ -74,8 +74,11 @@ async function body(call: Call): Promise<Answer | undefined> {
     return malformed(call, 415, RPC.invalidRequest, 'Content-Encoding is not accepted');
   }
   const limit = call.enforcement?.engine.settings.maxRequestBytes ?? MAXIMUM_REQUEST_BYTES;
-  const read = await readBody(call.request, limit);
+  const share = call.context.bodies.share();
+  call.hold(share.release);
+  const read = await readBody(call.request, limit, share);
   if (read === 'too large') return malformed(call, 413, RPC.invalidRequest, `The body exceeds ${limit} bytes`);
+  if (read === 'no room') return refuse(call, 'OVERLOAD', unavailable(undefined, 'Too many large requests at once', 1));
   if (read === 'gone') return malformed(call, 400, RPC.invalidRequest, 'The body ended early');
   const scanned = scan(read);
   if (!scanned.ok) {

@@ -1,5 +1,6 @@
 import type { Limiter } from '../mcp/policy/limiter.ts';
 import type { AuditLog } from './audit/log.ts';
+import type { BodyMemory } from './body.ts';
 import type { Draining } from './draining.ts';
 import type { Enforcement } from './enforcement.ts';
 import type { Inventory } from './inventory.ts';
@@ -27,6 +28,7 @@ export interface GuardContext {
   readonly inventory: Inventory;
   readonly objects: KnownObjects;
   readonly lists: ListCache;
+  readonly bodies: BodyMemory;
   readonly sealer: Sealer;
   readonly sessions: Sessions;
   readonly conversations: Conversations;

@@ -11,6 +11,7 @@ import { adminPort } from './admin.ts';
 import { AuditLog } from './audit/log.ts';
 import type { LineWriter } from './audit/sink.ts';
 import { LineSink } from './audit/sink.ts';
+import { BodyMemory } from './body.ts';
 import type { GuardContext } from './context.ts';
 import { Draining, listenForDrain } from './draining.ts';
 import type { Enforcement } from './enforcement.ts';
@@ -235,6 +236,7 @@ export class Guard {
       inventory,
       objects: new KnownObjects(() => inventory.listing),
       lists: new ListCache(now),
+      bodies: new BodyMemory(BODY_MEMORY),
       sealer,
       sessions: new Sessions({
         sealer,
@@ -316,6 +318,8 @@ function place(upstream: Settings['upstream']): URL {
 
 const HTTP_METHODS = new Set(['GET', 'POST', 'DELETE', 'response']);
 const NO_LIMITS = { rates: [], concurrency: {}, shadow: { rates: [], concurrency: {} } };
+/** Bytes of requests' bodies that are held at once. */
+const BODY_MEMORY = 64 * 1024 * 1024;
 /** How long a sibling may take to accept a connection, milliseconds: where there is none left, this guard answers itself. */
 const SIBLING_TIMEOUT = 1_000;
 /** How long answers that are on their way at the very end may take, milliseconds. */

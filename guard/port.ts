@@ -22,6 +22,8 @@ const KEEP_ALIVE_TOLD = 5_000;
 const KEEP_ALIVE = 75_000;
 /** How long the bytes of a request may take to arrive; says nothing of its answer. */
 const REQUEST_TIMEOUT = 120_000;
+/** Connections at once, each with a stream of its own at most; beyond, new ones are closed. A guard with so many open streams takes about 300 MiB. */
+const MAXIMUM_CONNECTIONS = 10_000;
 
 export interface PortOptions {
   readonly context: GuardContext;
@@ -46,6 +48,7 @@ export function dataPort(options: PortOptions): Server {
       route(options, request, response);
     },
   );
+  server.maxConnections = MAXIMUM_CONNECTIONS;
   // Whoever wants to be asked to continue is told to send at once instead.
   server.on('checkContinue', (_request: IncomingMessage, response: ServerResponse) => refuseExpectation(response));
   server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => refuseExpectation(response));

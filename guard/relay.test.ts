@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -32,6 +33,7 @@ function post(url: string, body: string | Buffer, headers: Record<string, string
   });
 }
 
+const MIB = 1024 * 1024;
 const CALL = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{}}}';
 const answerJson: Script = (_seen, response) => {
   response.writeHead(200, { 'content-type': 'application/json' });
@@ -310,6 +312,26 @@ describe('limits', () => {
     expect(server.calls()).toHaveLength(0);
   });
 });
+
+test('bodies that never end leave room for small ones, and give theirs back', async () => {
+  const { guard, server } = await between(answerJson);
+  const { hostname, port } = new URL(guard.url);
+  const held = await Promise.all(
+    Array.from({ length: 17 }, async () => {
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => undefined);
+      socket.write(`POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${4 * MIB}\r\n\r\n`);
+      await new Promise((resolve) => socket.write(Buffer.alloc(4 * MIB - 1, 0x20), resolve));
+      return socket;
+    }),
+  );
+  const large = CALL.replace('{', `{${' '.repeat(MIB)}`);
+  await eventually(async () => (await post(guard.url, large)).status === 503, 'no room is left');
+  expect((await post(guard.url, CALL)).status).toBe(200);
+  for (const socket of held) socket.destroy();
+  await eventually(async () => (await post(guard.url, large)).status === 200, 'the room is given back');
+  expect(server.calls('tools/call').length).toBeGreaterThanOrEqual(2);
+}, 60_000);
 
 test('draining refuses new sessions, lets calls finish, and ends when they have', async () => {
   let finish = (): void => undefined;
