@@ -12,7 +12,9 @@ function started(spec: Partial<MCPServerSpecInput>): { readonly names: readonly 
   const { initContainers = [], containers = [] } = podTemplate(input({ ...spec, guard: { ...spec.guard, enabled: true } })).spec ?? {};
   const guard = [...initContainers, ...containers].find(({ name }) => name === GUARD_CONTAINER);
   if (guard === undefined) throw new Error('the pod has no guard');
-  const [, ...args] = guard.args ?? [];
+  // What stands before the program is Node's.
+  const { args: all = [] } = guard;
+  const args = all.slice(all.findIndex((arg) => arg.endsWith('.mjs')) + 1);
   const environment = Object.fromEntries((guard.env ?? []).map(({ name, value = '10.0.0.1' }) => [name, value]));
   return { names: [...args.map((arg) => arg.replace(/^--|=.*/g, '')), ...Object.keys(environment)], settings: settings(args, environment) };
 }
