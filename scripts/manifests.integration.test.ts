@@ -103,7 +103,8 @@ const shown = documents.map(({ at, manifest }) => ({ at, manifest: whole(manifes
 const shownServers = shown.filter(({ manifest }) => manifest.kind === 'MCPServer');
 const known = ({ kind, apiVersion = '' }: Manifest): boolean =>
   apiVersion.startsWith('mcp-fleet.dev/') ? KINDS.some((installed) => installed.kind === kind) : !foreign.test(apiVersion);
-const shownOthers = shown.filter(({ manifest }) => manifest.kind !== 'MCPServer' && known(manifest));
+/** What has no kind is the configuration of a tool. */
+const shownOthers = shown.filter(({ manifest }) => manifest.kind !== undefined && manifest.kind !== 'MCPServer' && known(manifest));
 
 describe('pages show manifests that are true', () => {
   test.each(shownServers)('the MCPServer of $at is accepted by API server and operator', async ({ at, manifest }) => {
@@ -124,7 +125,11 @@ describe('pages show manifests that are true', () => {
   });
 
   test.each(shownOthers)('the $manifest.kind of $at is accepted', async ({ manifest }) => {
-    if (manifest.metadata?.namespace !== undefined) await world.namespace(manifest.metadata.namespace);
+    const { namespace = 'default' } = manifest.metadata ?? {};
+    if (namespace !== 'default') await world.namespace(namespace);
+    // Admission looks for it; the page has it made before.
+    const account = manifest.kind === 'Pod' ? manifest.spec?.['serviceAccountName'] : undefined;
+    if (typeof account === 'string') await world.kubectl(['create', 'serviceaccount', account, '-n', namespace]);
     await world.kubectl([...strictly, '--dry-run=server', '-f', '-'], JSON.stringify(manifest));
   });
 });
