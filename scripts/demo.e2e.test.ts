@@ -91,16 +91,21 @@ test('two replicas of the operator run from the image of the Dockerfile, and one
   );
 });
 
-test('undeploy leaves the servers running, deploy takes them over without a new pod', async () => {
+test('undeploy leaves the servers running and the policies of the platform, deploy takes over without a new pod', async () => {
   // Not the one from npm: `make deploy` knows nothing of the demo's package registry, whose address is in that pod's template.
   const selector = 'mcp-fleet.dev/server in (everything, kubernetes)';
   const podNames = (): Promise<string> =>
     kubectl(['get', 'pods', '-n', 'mcp-quickstart', '-l', selector, '-o', 'jsonpath={.items[*].metadata.name}']);
   const before = await podNames();
   const env = { ...process.env, KUBECONFIG: join(FOLDER, 'kubeconfig') };
-  const run = (command: string): Promise<unknown> => promisify(execFile)('node', ['scripts/deploy.ts', command], { cwd: ROOT, env });
-  await run('undeploy');
+  const run = (command: string): Promise<{ stdout: string }> =>
+    promisify(execFile)('node', ['scripts/deploy.ts', command], { cwd: ROOT, env });
+  await kubectl(['apply', '--server-side', '-f', join(ROOT, 'examples/policies/platform.yaml')]);
+  expect((await run('undeploy')).stdout).toContain('namespace mcp-fleet-system, for it holds mcptoolpolicy.mcp-fleet.dev/teams');
   expect(await podNames()).toBe(before);
+  expect(await kubectl(['get', 'deployments,mcptoolpolicies', '-n', 'mcp-fleet-system', '-o', 'name'])).toBe(
+    'mcptoolpolicy.mcp-fleet.dev/teams\n',
+  );
   await run('deploy');
   await kubectl(['wait', '--for=condition=Ready', 'mcps', '--all', '-n', 'mcp-quickstart', '--timeout=60s']);
   expect(await podNames()).toBe(before);

@@ -174,9 +174,10 @@ async function remove(): Promise<void> {
   if (CURRENT) {
     const kubectl = await kubectlHere();
     await kubectl(['delete', '--ignore-not-found', '--wait', '--timeout=120s', '-k', join(ROOT, EXAMPLE)]);
-    await removeOperator(kubectl);
+    const kept = await removeOperator(kubectl);
     await removeDefinitions(kubectl);
     progress.say('the servers, the operator and the CRDs are gone');
+    if (kept.length > 0) progress.say(`namespace ${OPERATOR_NAMESPACE} stays: it held ${kept.join(', ')}, which went with the CRDs`);
     return;
   }
   progress.say((await down(NAME)) ? `cluster ${NAME} is gone` : `there is no cluster ${NAME}`);

@@ -10,7 +10,8 @@ import { bring, target } from './target.ts';
 const ARCHIVE = join(ROOT, 'dist/image.tar');
 
 interface Command {
-  readonly run: (kubectl: Kubectl) => Promise<void>;
+  /** Answers what else is to be said in the end. */
+  readonly run: (kubectl: Kubectl) => Promise<string | void>;
   readonly done: string;
 }
 
@@ -18,7 +19,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   install: { run: installDefinitions, done: 'the CRDs are established' },
   uninstall: { run: removeDefinitions, done: 'the CRDs are gone, and every MCPServer with them' },
   deploy: { run: deploy, done: 'the operator runs' },
-  undeploy: { run: removeOperator, done: 'the operator is gone; MCPServers and all that was made for them stay' },
+  undeploy: { run: undeploy, done: 'the operator is gone; MCPServers and all that was made for them stay' },
 };
 
 const [name = ''] = process.argv.slice(2);
@@ -27,8 +28,8 @@ if (command === undefined) {
   throw new TypeError(`no command ${JSON.stringify(name)}; commands are ${Object.keys(COMMANDS).join(', ')}`);
 }
 try {
-  await command.run(await kubectlHere());
-  process.stdout.write(`${command.done}\n`);
+  const more = await command.run(await kubectlHere());
+  process.stdout.write(`${command.done}${typeof more === 'string' ? `; ${more}` : ''}\n`);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
@@ -38,6 +39,11 @@ async function deploy(kubectl: Kubectl): Promise<void> {
   const image = process.env['IMAGE'] ?? '';
   await deployOperator(kubectl, image === '' ? await fromArchive(kubectl) : { image });
   process.stdout.write(await kubectl(['rollout', 'status', '--namespace', NAMESPACE, `deployment/${OPERATOR}`, '--timeout=3m']));
+}
+
+async function undeploy(kubectl: Kubectl): Promise<string | void> {
+  const kept = await removeOperator(kubectl);
+  if (kept.length > 0) return `so does namespace ${NAMESPACE}, for it holds ${kept.join(', ')}`;
 }
 
 async function fromArchive(kubectl: Kubectl): Promise<{ readonly imageId: string }> {

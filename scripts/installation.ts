@@ -54,11 +54,28 @@ export async function deployOperator(kubectl: Kubectl, deviations: Deviations): 
   );
 }
 
-/** Everything but the CRDs and what people made with them: servers go on running. */
-export async function removeOperator(kubectl: Kubectl): Promise<void> {
-  const objects = (await manifests()).filter(({ kind }) => kind !== DEFINITION);
+/**
+ * Everything but the CRDs and what people made with them: servers go on running.
+ *
+ * The namespace stays as long as it holds such objects, for the policies of the platform are there. Answers their names.
+ */
+export async function removeOperator(kubectl: Kubectl): Promise<readonly string[]> {
+  const kept = await madeByPeople(kubectl);
+  const objects = (await manifests()).filter(({ kind }) => kind !== DEFINITION && (kind !== 'Namespace' || kept.length === 0));
   await kubectl(['delete', '--ignore-not-found', '--wait', '--timeout=120s', '-f', '-'], yaml(objects.toReversed()));
+  return kept;
 }
+
+/** Objects of our kinds in the operator's own namespace. Without CRDs there are none. */
+async function madeByPeople(kubectl: Kubectl): Promise<readonly string[]> {
+  const definitions = (await manifests()).filter(({ kind }) => kind === DEFINITION).map(({ metadata }) => metadata.name);
+  const installed = lines(await kubectl(['get', 'crd', ...definitions, '--ignore-not-found', '-o', 'name']));
+  if (installed.length === 0) return [];
+  const kinds = installed.map((each) => basename(each)).join(',');
+  return lines(await kubectl(['get', kinds, '--namespace', NAMESPACE, '--ignore-not-found', '-o', 'name']));
+}
+
+const lines = (text: string): readonly string[] => text.split('\n').filter((line) => line !== '');
 
 /**
  * The CRDs and with them every MCPServer.
