@@ -36,7 +36,7 @@ export const AcceptedReason = {
   Accepted: 'Accepted',
   /** What the API server could not check contradicts itself, or an object made from the spec was refused. */
   InvalidSpec: 'InvalidSpec',
-  /** A ConfigMap, PersistentVolumeClaim, ServiceAccount or namespace is missing; a Secret only where rotation is enabled. */
+  /** A ConfigMap, PersistentVolumeClaim, ServiceAccount, Service or namespace is missing; a Secret only where rotation is enabled. */
   ReferenceNotFound: 'ReferenceNotFound',
   /** An object of a name that the server needs exists and is not the operator's. */
   NameConflict: 'NameConflict',
@@ -44,7 +44,7 @@ export const AcceptedReason = {
   AccessNotGrantable: 'AccessNotGrantable',
   /** `podTemplate` or `labels` touch what the operator must decide itself. */
   ProtectedField: 'ProtectedField',
-  /** Something was asked for that only a server with a guard can have, or that the guards of this release cannot do. */
+  /** Something was asked for that only a server with a guard can have, and its guard is off. */
   GuardRequired: 'GuardRequired',
 } as const;
 
@@ -57,7 +57,7 @@ export const AvailableReason = {
   ScaledToZero: 'ScaledToZero',
   /** Pods are starting. */
   Progressing: 'Progressing',
-  /** The image cannot be pulled, in the words of the kubelet. */
+  /** An image cannot be pulled; the message names it and its container, and has the words of the kubelet. */
   ImagePullFailed: 'ImagePullFailed',
   /** The container ends again and again; the message has its last log lines. */
   CrashLooping: 'CrashLooping',
@@ -65,7 +65,7 @@ export const AvailableReason = {
   CreateContainerFailed: 'CreateContainerFailed',
   /** A volume could not be mounted: a missing Secret or key, in the words of the kubelet. */
   MountFailed: 'MountFailed',
-  /** The container runs, but does not accept connections on its port. */
+  /** The container runs, but its guard has no answer to MCP from it, or it no longer accepts connections on its port. */
   ServerNotAnswering: 'ServerNotAnswering',
   /** No node takes the pods, in the words of the scheduler. */
   Unschedulable: 'Unschedulable',
@@ -92,7 +92,7 @@ export const VerifiedReason = {
   ConnectionRefused: 'ConnectionRefused',
   /** One of `verification.requiredTools` is not listed. */
   RequiredToolMissing: 'RequiredToolMissing',
-  /** The tunnel to the cluster of the server is down. */
+  /** The tunnel to the cluster of the server is down. Not in this release. */
   TunnelDisconnected: 'TunnelDisconnected',
 } as const;
 

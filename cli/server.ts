@@ -1,3 +1,4 @@
+import { GUARD_CONTAINER, SERVER_CONTAINER } from '../api/group.ts';
 import type { MCPServer } from '../api/mcpserver.ts';
 import { ConditionType } from '../api/conditions.ts';
 import { CommandError, ExitCode } from './exit.ts';
@@ -42,6 +43,11 @@ export function ready(server: MCPServer): Condition | undefined {
 
 export function resourceName({ metadata }: MCPServer): string {
   return `mcpserver.mcp-fleet.dev/${metadata.name}`;
+}
+
+/** The container whose log tells most of a server: its own, or its guard's where it runs elsewhere. */
+export function mainContainer({ spec }: { readonly spec: Pick<MCPServer['spec'], 'remote' | 'service'> }): string {
+  return spec.remote === undefined && spec.service === undefined ? SERVER_CONTAINER : GUARD_CONTAINER;
 }
 
 /** Oldest statuses first look: whether the status speaks of the spec as it is now. */

@@ -8,7 +8,7 @@ interface Meaning {
 
 const refused: Meaning = {
   kind: 'ConnectionRefused',
-  text: (at) => `nothing listens at ${at} (connection refused); does the server listen on this port, on all interfaces?`,
+  text: (at) => `nothing listens at ${at} (connection refused); does the server listen on this port?`,
 };
 const unresolved: Meaning = { kind: 'ConnectionRefused', text: (_, code, host) => `the name ${host} does not resolve (${code})` };
 const noRoute: Meaning = {

@@ -84,11 +84,7 @@ function proxyFault(status: number, body: JsonObject): Fault {
   if (status === 403) return new Fault('ConnectionRefused', `the API server lets us not through to the server: ${said}`, details);
   if (status === 404) return new Fault('ConnectionRefused', `the API server found no way to the server: ${said}`, details);
   if (/connection refused/.test(text)) {
-    return new Fault(
-      'ConnectionRefused',
-      `nothing listens at the server's port (${said}); does the server listen on this port, on all interfaces?`,
-      details,
-    );
+    return new Fault('ConnectionRefused', `nothing listens at the server's port (${said}); does the server listen on this port?`, details);
   }
   if (/no endpoints available|no such host|no route to host|network is unreachable/.test(text)) {
     return new Fault('ConnectionRefused', `the server cannot be reached: ${said}`, details);

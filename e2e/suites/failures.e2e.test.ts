@@ -139,7 +139,7 @@ const breakages: Readonly<Record<string, Breakage>> = {
     spec: spec({ container: { image: 'registry.example.com/nobody/nothing:v1' } }),
     condition: 'Available',
     reason: 'ImagePullFailed',
-    says: [/Image registry\.example\.com\/nobody\/nothing:v1 cannot be pulled: .*failed to resolve reference/],
+    says: [/Image registry\.example\.com\/nobody\/nothing:v1 of container server cannot be pulled: .*failed to resolve reference/],
     mend: apply(spec()),
   },
   'a crash loop': crashing,

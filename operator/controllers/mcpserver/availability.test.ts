@@ -81,11 +81,25 @@ describe('availability', () => {
     },
     'an image that cannot be pulled': {
       pods: [waiting('ErrImagePull', 'rpc error: not found')],
-      expected: ['False', 'ImagePullFailed', 'Image example.com/github:1 cannot be pulled: rpc error: not found'],
+      expected: ['False', 'ImagePullFailed', 'Image example.com/github:1 of container server cannot be pulled: rpc error: not found'],
     },
     'an image that cannot be pulled, in the same words while the kubelet backs off': {
       pods: [waiting('ImagePullBackOff', 'Back-off pulling image "example.com/github:1": ErrImagePull: rpc error: not found')],
-      expected: ['False', 'ImagePullFailed', 'Image example.com/github:1 cannot be pulled: rpc error: not found'],
+      expected: ['False', 'ImagePullFailed', 'Image example.com/github:1 of container server cannot be pulled: rpc error: not found'],
+    },
+    'an image of the operator that cannot be pulled': {
+      pods: [
+        pod({
+          initContainerStatuses: [
+            containerStatus({
+              name: 'guard',
+              image: 'example.com/operator:1',
+              state: { waiting: { reason: 'ErrImagePull', message: 'no' } },
+            }),
+          ],
+        }),
+      ],
+      expected: ['False', 'ImagePullFailed', 'Image example.com/operator:1 of container guard cannot be pulled: no'],
     },
     'a key that a Secret has not': {
       pods: [waiting('CreateContainerConfigError', "couldn't find key token in Secret agents/github")],

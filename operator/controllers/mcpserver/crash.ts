@@ -76,7 +76,7 @@ const otherPort: Hint = ({ log }, { port }) => {
 
 const neverListened: Hint = (crash, { port }) =>
   crash.neverListened
-    ? `the kubelet ended it because nothing listened on port ${port} in time: set transport.port to the port of the server, have it listen on all interfaces instead of 127.0.0.1, or give it longer (probes.startup)`
+    ? `the kubelet ended it because nothing listened on port ${port} in time: set transport.port to the port of the server, give it longer (probes.startup), or, if it listens on 127.0.0.1 alone, set transport.bind: Loopback (without a guard: have it listen on all interfaces)`
     : undefined;
 
 const privilegedPort: Hint = ({ log }, { port }) =>

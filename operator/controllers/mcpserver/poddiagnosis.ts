@@ -60,7 +60,10 @@ const imagePullFailed: Check = ({ pod }) => {
   const cause = oneLine(status.state?.waiting?.message)
     .replace(/^Back-off pulling image "[^"]*":? ?/, '')
     .replace(/^(ErrImagePull|ImagePullBackOff): /, '');
-  return { reason: 'ImagePullFailed', message: `Image ${status.image} cannot be pulled${cause === '' ? '' : `: ${cause}`}` };
+  return {
+    reason: 'ImagePullFailed',
+    message: `Image ${status.image} of container ${status.name} cannot be pulled${cause === '' ? '' : `: ${cause}`}`,
+  };
 };
 
 const createContainerFailed: Check = ({ pod }) => {
