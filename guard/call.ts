@@ -16,6 +16,8 @@ import type { Document } from './message/scan.ts';
 import type { Edit } from './message/spans.ts';
 import { OTHER } from './metrics.ts';
 import { corsHeaders } from './origin.ts';
+import type { Round } from './rounds.ts';
+import type { RequestState } from './seals.ts';
 import type { CallTrace } from './traces/tracer.ts';
 import { parents } from './traces/tracer.ts';
 import type { Upstream, UpstreamFailure } from './upstream/upstream.ts';
@@ -60,6 +62,10 @@ export class Call {
   upstreamSession: string | undefined;
   /** The sibling that this request is handed over to. */
   peer: Peer | undefined;
+  /** What the caller brings back of an earlier answer, if its seal is one of ours. */
+  requestState: RequestState | undefined;
+  /** The round that this request is of a call that has paid; `undefined`: it pays itself. */
+  freeRound: Round | undefined;
   object: PolicyObject | undefined;
   decision: Decision | undefined;
   wouldDeny: Reason | undefined;

@@ -9,7 +9,7 @@ import { duplicate, isJson } from './headers.ts';
 import { eraOf } from './message/era.ts';
 import { message } from './message/message.ts';
 import { scan } from './message/scan.ts';
-import { openSeals } from './seals.ts';
+import { openSeals, openState } from './seals.ts';
 import { originAllowed } from './origin.ts';
 import { HOP_HEADER } from './session/peers.ts';
 import { objectOf, subscriptions } from './subject.ts';
@@ -34,6 +34,7 @@ export const CHAIN: readonly Step[] = [
   era,
   authentication,
   session,
+  round,
   callerRate,
   seals,
   decision,
@@ -175,9 +176,20 @@ const wasHandedOver = (call: Call): boolean => call.header(HOP_HEADER) !== undef
 const siblingFailed = (call: Call, { status, cause }: UpstreamFailure): Answer =>
   rpcError(status, call.id, status, `The pod that this was handed over to failed: ${cause}`);
 
+/**
+ * Rounds of one call under multi-round-trip requests are not new calls, where a seal of ours shows that they are rounds. What only says so pays, and
+ * what is sealed wrong pays before it is refused.
+ */
+function round(call: Call): Answer | undefined {
+  call.requestState = openState(call);
+  const claimed = call.era === 'modern' ? call.requestState?.round : undefined;
+  if (claimed !== undefined && call.context.rounds.pass(claimed)) call.freeRound = claimed;
+  return undefined;
+}
+
 function callerRate(call: Call): Answer | undefined {
   const { message, caller } = call;
-  if (message?.kind !== 'request' || caller === undefined || isContinuation(call)) return undefined;
+  if (message?.kind !== 'request' || caller === undefined || call.freeRound !== undefined) return undefined;
   return limited(call, call.context.limiter().admit(caller));
 }
 
@@ -255,7 +267,7 @@ function solicited(call: Call): Answer | undefined {
 function toolLimits(call: Call): Answer | undefined {
   const { message, caller, object, context } = call;
   if (message?.kind !== 'request' || caller === undefined) return undefined;
-  if (object?.type === 'tool' && !isContinuation(call)) {
+  if (object?.type === 'tool' && call.freeRound === undefined) {
     const answer = limited(call, context.limiter().admitTool(caller, object.name));
     if (answer !== undefined) return answer;
   }
@@ -337,13 +349,6 @@ function malformed(call: Call, status: number, code: number, text: string): Answ
   call.outcome = { decision: 'deny', code: 'MALFORMED', cause: text };
   const answer = rpcError(status, call.id, code, text);
   return status === 413 ? withHeaders(answer, { connection: 'close' }) : answer;
-}
-
-/** Rounds of one call under multi-round-trip requests are not new calls. */
-function isContinuation(call: Call): boolean {
-  if (call.era !== 'modern' || call.message?.kind !== 'request') return false;
-  const { params } = call.message;
-  return params.text('requestState') !== undefined || params.text('inputResponses') !== undefined;
 }
 
 /** The session that server requests and their answers belong to; without sessions, the caller. */

@@ -7,6 +7,7 @@ import type { Inventory } from './inventory.ts';
 import type { KnownObjects } from './objects.ts';
 import type { Metrics } from './metrics.ts';
 import type { ListCache } from './relay/listcache.ts';
+import type { Rounds } from './rounds.ts';
 import type { Tasks } from './seals.ts';
 import type { Conversations } from './session/conversations.ts';
 import type { Peers } from './session/peers.ts';
@@ -33,6 +34,7 @@ export interface GuardContext {
   readonly sessions: Sessions;
   readonly conversations: Conversations;
   readonly tasks: Tasks;
+  readonly rounds: Rounds;
   readonly peers: Peers | undefined;
   /** Whichever guard of this server the Service chooses. */
   readonly siblings: Upstream | undefined;

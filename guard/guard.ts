@@ -23,6 +23,7 @@ import { Metrics, OTHER } from './metrics.ts';
 import { KnownObjects } from './objects.ts';
 import { dataPort } from './port.ts';
 import { ListCache } from './relay/listcache.ts';
+import { Rounds } from './rounds.ts';
 import { Tasks } from './seals.ts';
 import { Conversations } from './session/conversations.ts';
 import { Peers } from './session/peers.ts';
@@ -246,6 +247,7 @@ export class Guard {
       }),
       conversations: new Conversations(),
       tasks: new Tasks(),
+      rounds: new Rounds(now),
       peers: settings.podAddress === undefined ? undefined : new Peers({ sealer, port: settings.dataPort, path: settings.path, now }),
       siblings: settings.siblings === undefined ? undefined : new HttpUpstream({ url: settings.siblings, connectTimeout: SIBLING_TIMEOUT }),
       streams,

@@ -3,6 +3,7 @@ import type { JsonObject } from './message/message.ts';
 import { isObject, own } from './message/message.ts';
 import type { Edit, Span } from './message/spans.ts';
 import { elementSpans, memberSpans, spanAt } from './message/spans.ts';
+import type { Round } from './rounds.ts';
 import { openFor } from './session/seal.ts';
 
 /**
@@ -72,7 +73,9 @@ export function openSeals(call: Call): SealProblem | undefined {
   if (call.message?.kind !== 'request') return undefined;
   const { method } = call.message;
   if (TASK_METHODS.has(method)) return openTask(call, method);
-  if (call.message.params.text('requestState') !== undefined) return openRequestState(call, method);
+  if (call.message.params.text('requestState') === undefined) return undefined;
+  if (call.requestState === undefined) return { code: 'REQUEST_STATE', message: 'Invalid params: requestState is not valid' };
+  replaceParam(call, 'requestState', call.requestState.value);
   return undefined;
 }
 
@@ -91,17 +94,21 @@ function openTask(call: Call, method: string): SealProblem | undefined {
   return undefined;
 }
 
-function openRequestState(call: Call, method: string): SealProblem | undefined {
-  if (call.message?.kind !== 'request') return undefined;
-  const { params } = call.message;
+/** A request state as the server minted it, and the round that sends it back. */
+export interface RequestState {
+  readonly value: string;
+  readonly round: Round;
+}
+
+/** The request state of a request that was given to this caller for the same method and object; `undefined` for none, and for any other. */
+export function openState(call: Call): RequestState | undefined {
+  if (!binding(call) || call.message?.kind !== 'request') return undefined;
+  const { method, params } = call.message;
   const sealed = params.read('requestState');
   const opened = typeof sealed === 'string' ? openFor(call.context.sealer, 'requestState', sealed, ownerOf(call)) : undefined;
-  const [forMethod, name, state] = opened ?? [];
-  if (state === undefined || forMethod !== method || name !== stateName(call)) {
-    return { code: 'REQUEST_STATE', message: 'Invalid params: requestState is not valid' };
-  }
-  replaceParam(call, 'requestState', state);
-  return undefined;
+  const [forMethod, name, value, paid, number, began] = opened ?? [];
+  if (value === undefined || paid === undefined || forMethod !== method || name !== stateName(call)) return undefined;
+  return { value, round: { call: paid, number: Number(number), began: Number(began) } };
 }
 
 /** What a request state belongs to besides its method. */
@@ -137,7 +144,8 @@ export function sealingEdits(call: Call, message: JsonObject, text: string): rea
   const edits: Edit[] = [];
   const state = spanAt(text, ['result', 'requestState']);
   if (state !== undefined && text[state.start] === '"') {
-    const fields = [ownerOf(call), call.method, stateName(call), stringAt(text, state)];
+    const { call: paid, number, began } = call.context.rounds.next(call.requestId, call.freeRound);
+    const fields = [ownerOf(call), call.method, stateName(call), stringAt(text, state), paid, String(number), String(began)];
     edits.push({ ...state, text: JSON.stringify(call.context.sealer.seal('requestState', fields)) });
   }
   if (text.includes('task')) edits.push(...taskEdits(call, message, text));

@@ -68,7 +68,7 @@ export class Limiter {
     this.#shadowConcurrency = limits.shadow.concurrency;
   }
 
-  /** Rates over all requests. A continuation of one call (MRTR) is not a new request and does not come here. */
+  /** Rates over all requests. A round of a call that has paid is not a new request and does not come here. */
   admit(caller: Caller): Admission {
     return this.#check(this.#rates.ofRequests, this.#shadowRates.ofRequests, caller, '');
   }
