@@ -34,6 +34,16 @@ export interface Unverified {
 
 export type ProbeResult = Verified | AuthenticationRequired | Unverified;
 
+/** All that there are. */
+export const probeOutcomes = [
+  'Verified',
+  'AuthenticationRequired',
+  'HandshakeFailed',
+  'ProtocolError',
+  'Timeout',
+  'ConnectionRefused',
+] as const satisfies readonly ProbeResult['outcome'][];
+
 export interface ProbeOptions extends ExchangeOptions {
   /** The era seen last time, tried first. Forget it when the server's pods change. */
   readonly era?: Era;

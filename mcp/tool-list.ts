@@ -20,16 +20,19 @@ export interface ListedInventory {
   readonly digest: string;
 }
 
-export const listedInventory = ({ tools, digest, duplicates }: Inventory): ListedInventory => ({
-  tools: tools.map((tool) => ({
-    name: tool.name,
-    title: titleOf(tool),
-    hints: tool.hints,
-    digest: tool.digest,
-    ...ambiguity(duplicates.includes(tool.name)),
-  })),
-  digest,
-});
+export function listedInventory({ tools, digest, duplicates }: Inventory): ListedInventory {
+  const ambiguous = new Set(duplicates);
+  return {
+    tools: tools.map((tool) => ({
+      name: tool.name,
+      title: titleOf(tool),
+      hints: tool.hints,
+      digest: tool.digest,
+      ...ambiguity(ambiguous.has(tool.name)),
+    })),
+    digest,
+  };
+}
 
 const ambiguity = (ambiguous: unknown): Pick<ListedTool, 'ambiguous'> => (ambiguous === true ? { ambiguous } : {});
 

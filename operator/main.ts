@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Histogram } from 'prom-client';
+import { probeOutcomes, type ProbeResult } from '../mcp/probe.ts';
 import pkg from '../package.json' with { type: 'json' };
 import type { Issuers } from './controllers/issuer/issuers.ts';
 import { tcpReach } from './controllers/mcpserver/bypass.ts';
@@ -130,7 +131,7 @@ function issuerGauge({ registry }: Metrics, issuers: Issuers): void {
   });
 }
 
-function verificationMetrics({ registry }: Metrics): (outcome: string, seconds: number) => void {
+function verificationMetrics({ registry }: Metrics): (outcome: ProbeResult['outcome'], seconds: number) => void {
   const total = new Counter({
     name: 'mcp_fleet_verifications_total',
     help: 'Verifications of MCP servers, by outcome.',
@@ -143,8 +144,7 @@ function verificationMetrics({ registry }: Metrics): (outcome: string, seconds: 
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [registry],
   });
-  for (const outcome of ['Verified', 'AuthenticationRequired', 'HandshakeFailed', 'ProtocolError', 'Timeout', 'ConnectionRefused'])
-    total.inc({ outcome }, 0);
+  for (const outcome of probeOutcomes) total.inc({ outcome }, 0);
   return (outcome, seconds) => {
     total.inc({ outcome });
     duration.observe(seconds);

@@ -57,7 +57,7 @@ import type { Prober } from './prober.ts';
 import { MCPServerReconciler } from './reconciler.ts';
 import { type Reference, references, serviceReference } from './references.ts';
 import { ReferenceRollouts } from './rollouts.ts';
-import { By, MCPServers, podOfEvent, referenceKey, serverOfPod, type Stores, watchStores } from './stores.ts';
+import { By, MCPServers, podOfEvent, referenceKey, serverOfOwnPod, serverOfPod, type Stores, watchStores } from './stores.ts';
 import { targetService } from './target.ts';
 import { isToolList } from './tools.ts';
 import { systemClock, Verifier, type VerifierOptions } from './verifier.ts';
@@ -348,7 +348,7 @@ function sources(stores: Stores, verified: Channel, operatorNamespace: string | 
     // Those without an owner reference say in their name whose they are; one whose reference was removed says it in its label.
     ...foreign.map((store) => mapped(store, ownerByName, byOthers)),
     ...ownedKinds.map((store) => mapped(store, withoutOwner, byOthers)),
-    mapped(pods, serverOfPod),
+    mapped(pods, serverOfOwnPod),
     mapped(
       policies,
       (policy) => serversOf(policy, servers, operatorNamespace).map(({ metadata }) => keyOf(metadata)),
@@ -368,7 +368,7 @@ function sources(stores: Stores, verified: Channel, operatorNamespace: string | 
   ];
 }
 
-const serversOfPod = (pod: KubeObject | undefined): readonly Key[] => (pod === undefined ? [] : serverOfPod(pod));
+const serversOfPod = (pod: KubeObject | undefined): readonly Key[] => (pod === undefined ? [] : serverOfOwnPod(pod));
 
 /** The ConfigMap with pins may be anybody's: only its name tells. */
 const serverOfPins = ({ metadata: { namespace = '', name } }: KubeObject): readonly Key[] =>

@@ -6,6 +6,7 @@ import type { Key } from '../../kube/object.ts';
 import { Pods } from '../../kube/resources.ts';
 import { Slots } from '../../runtime/slots.ts';
 import { type GuardPod, type GuardReader, PODS_AT_ONCE } from './guardreports.ts';
+import { rejectionOf } from './guardresult.ts';
 import type { VerifierClock } from './verifier.ts';
 
 /** What the guards of one server should enforce. */
@@ -177,9 +178,8 @@ export class Distribution {
         current.add(pod.uid);
         return;
       }
-      const { rejections } = page;
-      const [first] = Array.isArray(rejections) ? (rejections as { file?: string; message?: string }[]) : [];
-      if (first !== undefined) refusals.push(`pod ${pod.name}: ${first.message ?? first.file ?? ''}`);
+      const rejection = rejectionOf(page);
+      if (rejection !== undefined) refusals.push(`pod ${pod.name}: ${rejection}`);
       if (!due) return;
       nudged = true;
       await this.#nudge(pod, entry, signal);

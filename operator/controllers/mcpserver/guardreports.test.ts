@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { JsonObject } from '../../../mcp/jsonrpc.ts';
-import { askGuards, type GuardPod, PODS_AT_ONCE, readPage, resultOf } from './guardreports.ts';
+import { askGuards, type GuardPod, PODS_AT_ONCE, readPage } from './guardreports.ts';
+import { rejectionOf, resultOf } from './guardresult.ts';
 
 const pod = (name: string, more: Partial<GuardPod> = {}): GuardPod => ({
   namespace: 'a',
@@ -41,6 +42,34 @@ describe('what guards found', () => {
 
   it('is nothing before the first attempt', () => {
     expect(resultOf({ result: null, server: null })).toBeUndefined();
+  });
+
+  it('is nothing that no guard finds', () => {
+    for (const outcome of ['x'.repeat(1000), '', 'verified', 'toString', 7, null, ['Verified'], { Verified: 1 }])
+      expect(() => resultOf({ result: { outcome, message: '' }, server: null })).toThrow('an outcome that is none');
+    for (const era of ['legacy', undefined, null, {}])
+      expect(() => resultOf({ ...listing('echo'), server: { ...server, ...(era !== undefined ? { era } : { era: 1 }) } })).toThrow('an era');
+    const tools = Array.from({ length: 10_001 }, (_, at) => ({ name: `t${at}`, inputSchema: { type: 'object' } }));
+    expect(() => resultOf({ ...listing(), tools })).toThrow('more than 10000 tools');
+  });
+
+  it('is bounded, and may be printed', () => {
+    const long = '\u001b[31m'.repeat(100_000);
+    const facts = { ...server, name: long, version: { a: 1 }, protocolVersions: [long, 7], capabilities: Array(1000).fill(long), more: long };
+    const page = { ...listing('echo'), server: facts, duplicates: ['echo', long], warnings: Array(1000).fill(long) };
+    const results = [
+      resultOf(page),
+      resultOf({ ...page, result: { outcome: 'Timeout', message: long } }),
+      resultOf({ ...page, result: { outcome: 'AuthenticationRequired', message: long, status: long } }),
+    ];
+    for (const result of results) {
+      expect(JSON.stringify(result).length).toBeLessThan(64 * 1024);
+      expect(JSON.stringify(result)).not.toContain('\\u001b');
+    }
+    expect(results[0]).toMatchObject({ inventory: { duplicates: ['echo'] } });
+    expect(rejectionOf({ rejections: [{ file: 'f', message: long }] })?.length).toBeLessThan(1100);
+    expect([[null], [7], [], 'x', null].map((rejections) => rejectionOf({ rejections }))).toEqual(Array(5).fill(undefined));
+    expect(rejectionOf({ rejections: [{ file: 'bundle.json' }] })).toBe('bundle.json');
   });
 
   it('is the worst of the ready pods', async () => {

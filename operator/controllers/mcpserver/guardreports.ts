@@ -1,12 +1,12 @@
 import { Readable } from 'node:stream';
 import { GuardPort } from '../../../api/group.ts';
-import type { ServerFacts } from '../../../mcp/discovery.ts';
-import { type Inventory, toolInventory } from '../../../mcp/inventory.ts';
+import { printable } from '../../../mcp/excerpt.ts';
 import { isObject, type Json, type JsonObject } from '../../../mcp/jsonrpc.ts';
 import type { ProbeResult } from '../../../mcp/probe.ts';
 import { type Client, podPath } from '../../kube/client.ts';
 import type { Pod } from '../../kube/wire.ts';
 import { Slots } from '../../runtime/slots.ts';
+import { resultOf } from './guardresult.ts';
 import { isActive, isReady } from './poddiagnosis.ts';
 
 /** A pod whose guard can be asked. */
@@ -105,30 +105,6 @@ export async function readPage(
   }
 }
 
-/** What the guard of a pod found out about its server; `undefined` before its first attempt. Throws on what no guard writes. */
-export function resultOf(page: JsonObject): ProbeResult | undefined {
-  const { result, server: facts } = page;
-  if (result === null || result === undefined || !isObject(result)) return undefined;
-  const outcome = result['outcome'] as ProbeResult['outcome'];
-  const message = typeof result['message'] === 'string' ? result['message'] : '';
-  const server = facts !== null && facts !== undefined && isObject(facts) ? (facts as unknown as ServerFacts) : undefined;
-  if (outcome === 'Verified') {
-    if (server === undefined) throw new Error('the guard listed a server that it does not know');
-    return { outcome, message, server, inventory: inventoryOf(page) };
-  }
-  if (outcome === 'AuthenticationRequired')
-    return { outcome, message, status: Number(result['status'] ?? 401), challenge: undefined, server };
-  return { outcome, message, server };
-}
-
-function inventoryOf({ tools, duplicates, warnings }: JsonObject): Inventory {
-  const read = toolInventory(Array.isArray(tools) ? tools : []);
-  // The guard has left out the second of a pair already.
-  return { ...read, duplicates: texts(duplicates), warnings: texts(warnings) };
-}
-
-const texts = (value: Json | undefined): string[] => (Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : []);
-
 /** Guards of one server that are asked at once. */
 export const PODS_AT_ONCE = 8;
 
@@ -151,7 +127,7 @@ export async function askGuards(pods: readonly GuardPod[], read: GuardReader, si
           pod,
           result: {
             outcome: 'ConnectionRefused',
-            message: `The guard of pod ${pod.name} cannot be asked: ${causeOf(error)}`,
+            message: `The guard of pod ${pod.name} cannot be asked: ${printable(causeOf(error), 512)}`,
             server: undefined,
           },
         };

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { KubeObject, Resource } from '../../kube/object.ts';
 import type { WatchSettings } from '../../runtime/manager.ts';
 import { ObjectStore } from '../../runtime/store.ts';
-import { podOfEvent, serverOfPod, slimAutoscaler, watchStores } from './stores.ts';
+import { By, podOfEvent, serverOfPod, slimAutoscaler, watchStores } from './stores.ts';
 
 interface Watch {
   readonly resource: Resource;
@@ -46,10 +46,30 @@ describe('the watches', () => {
 });
 
 describe('indexes', () => {
-  it('know the server of a pod by its label', () => {
+  it('know the server of an object by its label', () => {
     const pod = (labels: Record<string, string>) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'a', labels } });
     expect(serverOfPod(pod({ 'mcp-fleet.dev/server': 'x' }))).toEqual(['a/x']);
     expect(serverOfPod(pod({}))).toEqual([]);
+  });
+
+  it('take a pod for that of a server only if the Deployment of that server made it', () => {
+    const [made, ...others] = [
+      ['ReplicaSet', 'x-5d4f', true],
+      ['ReplicaSet', 'x-other', true],
+      ['ReplicaSet', 'xy-5d4f', true],
+      ['ReplicaSet', 'x-5d4f', false],
+      ['Job', 'x-5d4f', true],
+      undefined,
+    ].map((owner) => {
+      const [kind = '', name = '', controller] = (owner ?? []) as [string?, string?, boolean?];
+      const labels = { 'mcp-fleet.dev/server': 'x', 'pod-template-hash': '5d4f' };
+      const ownerReferences = owner === undefined ? [] : [{ apiVersion: 'apps/v1', kind, name, uid: 'u', controller: controller === true }];
+      const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'a', labels, ownerReferences } };
+      const settings = watches(false).find(({ resource }) => resource.kind === 'Pod')?.settings;
+      return settings?.indexes?.[By.Server]?.(settings.transform?.(pod) ?? pod);
+    });
+    expect(made).toEqual(['a/x']);
+    expect(others).toEqual([[], [], [], [], []]);
   });
 
   it('know the pod of an event', () => {

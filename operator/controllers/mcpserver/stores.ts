@@ -27,7 +27,7 @@ import {
 } from '../../kube/resources.ts';
 import type { Event, HorizontalPodAutoscaler, Pod, Service } from '../../kube/wire.ts';
 import type { Manager, WatchSettings } from '../../runtime/manager.ts';
-import { compactManagers, OWNER_INDEX, ownerIndex, UID_INDEX, uidIndex } from '../../runtime/ownership.ts';
+import { compactManagers, controllerOf, OWNER_INDEX, ownerIndex, UID_INDEX, uidIndex } from '../../runtime/ownership.ts';
 import { type Store, withoutManagedFields } from '../../runtime/store.ts';
 import { GRANTABLE_CLUSTER_ROLE } from '../../rights.ts';
 
@@ -36,7 +36,7 @@ export const MCPServers = namespaced<MCPServer & KubeObject>(API_VERSION, 'MCPSe
 
 /** Names of indexes. */
 export const By = {
-  /** Pods by the key of their server. */
+  /** Pods by the key of the server that they run for. */
   Server: 'server',
   /** Events by the key of the pod that they are about. */
   Pod: 'pod',
@@ -86,7 +86,7 @@ export function watchStores(manager: Pick<Manager, 'watch'>, { secretRotation, c
     ingresses: watch(Ingresses, owned),
     httpRoutes: watch(HTTPRoutes, { ...owned, optional: true }),
     podMonitors: watch(PodMonitors, { ...owned, optional: true }),
-    pods: watch(Pods, { labelSelector: Label.Server, transform: slimPod, indexes: { [By.Server]: serverOfPod } }),
+    pods: watch(Pods, { labelSelector: Label.Server, transform: slimPod, indexes: { [By.Server]: serverOfOwnPod } }),
     warnings: watch(Events, {
       fieldSelector: 'type=Warning,regarding.kind=Pod',
       silent: true,
@@ -115,6 +115,17 @@ export const serverOfPod = ({ metadata: { namespace = '', labels } }: KubeObject
   return name === undefined ? [] : [keyOf({ namespace, name })];
 };
 
+/** Every pod may carry the label, and whoever made it answers in a guard's place: only one of a ReplicaSet of the server's Deployment is the server's. */
+export function serverOfOwnPod(pod: KubeObject): readonly Key[] {
+  const { labels = {} } = pod.metadata;
+  const owner = controllerOf(pod);
+  // A Deployment names its ReplicaSets after itself and their template.
+  const replicaSet = `${labels[Label.Server]}-${labels[TEMPLATE_HASH]}`;
+  return owner?.kind === 'ReplicaSet' && owner.apiVersion.startsWith('apps/') && owner.name === replicaSet ? serverOfPod(pod) : [];
+}
+
+const TEMPLATE_HASH = 'pod-template-hash';
+
 export const podOfEvent = ({ regarding }: Event): readonly Key[] =>
   regarding?.name === undefined ? [] : [keyOf({ namespace: regarding.namespace ?? '', name: regarding.name })];
 
@@ -140,7 +151,9 @@ const nameOnly = ({ apiVersion, kind, metadata: { name, namespace, uid, resource
 /** The spec of a pod is the largest part of it, and nothing of it is read. */
 function slimPod({ apiVersion, kind, metadata, status }: Pod): Pod {
   const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = metadata;
-  const slim = { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp };
+  const owner = controllerOf({ apiVersion, kind, metadata });
+  const ownerReferences = owner === undefined ? undefined : [owner];
+  const slim = { name, namespace, uid, resourceVersion, labels, ownerReferences, creationTimestamp, deletionTimestamp };
   const { phase, podIP, reason, message, conditions, initContainerStatuses, containerStatuses } = status ?? {};
   return {
     apiVersion,

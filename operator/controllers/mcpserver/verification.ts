@@ -3,13 +3,14 @@ import type { MCPServer, MCPServerStatus } from '../../../api/mcpserver.ts';
 import { milliseconds } from '../../../api/schema/duration.ts';
 import { printable } from '../../../mcp/excerpt.ts';
 import type { ServerFacts } from '../../../mcp/discovery.ts';
+import type { ProbeResult } from '../../../mcp/probe.ts';
 import type { ListedInventory } from '../../../mcp/tool-list.ts';
 import { type Condition, conditionOf, timestamp } from '../../runtime/conditions.ts';
 import { toolsStatus } from './tools.ts';
 
 /** What the last verification found. */
 export interface VerificationResult {
-  readonly outcome: 'Verified' | 'AuthenticationRequired' | 'HandshakeFailed' | 'ProtocolError' | 'Timeout' | 'ConnectionRefused';
+  readonly outcome: ProbeResult['outcome'];
   readonly message: string;
   readonly server: ServerFacts | undefined;
   readonly inventory: ListedInventory | undefined;
