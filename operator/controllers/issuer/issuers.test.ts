@@ -31,16 +31,30 @@ describe('issuers', () => {
     const { issuers, asked, pass } = issuerWorld({ a: found('a'), b: found('b'), cluster: found('c') });
     issuers.use('n/1', [at('a'), at('b'), { type: 'Cluster' }]);
     await pass(1_000);
-    for (let time = 0; time < 10; time++) issuers.refresh('a');
+    for (let time = 0; time < 10; time++) issuers.refresh('n/1', 'a');
     await pass(13_000);
     expect(asked).toEqual(['a', 'b', 'cluster']);
     await pass(1_000);
     expect(asked).toEqual(['a', 'b', 'cluster', 'a']);
     await pass(60_000);
-    issuers.refresh('c');
-    issuers.refresh('of nobody');
+    issuers.refresh('n/1', 'c');
+    issuers.refresh('n/1', 'of nobody');
+    issuers.refresh('n/of nobody', 'a');
     await pass(0);
     expect(asked).toEqual(['a', 'b', 'cluster', 'a', 'cluster']);
+  });
+
+  it('are fetched again for the servers that use them alone', async () => {
+    const { issuers, asked, pass } = issuerWorld({ a: found('a'), b: found('b'), cluster: found('c') });
+    issuers.use('mine/1', [at('a'), { type: 'Cluster' }]);
+    issuers.use('theirs/1', [at('b')]);
+    expect(issuers.of('mine/1')).toEqual(['a']);
+    await pass(60_000);
+    expect(issuers.of('mine/1')).toEqual(['a', 'c']);
+    expect(issuers.of('of/nobody')).toEqual([]);
+    issuers.refresh('mine/1', 'b');
+    await pass(60_000);
+    expect(asked).toEqual(['a', 'cluster', 'b']);
   });
 
   it('that fail are tried again, ever later, and what they gave before stays', async () => {
@@ -53,7 +67,7 @@ describe('issuers', () => {
     expect(state()).toEqual({ found: found('a'), problem: 'it is down' });
     // 1, 2, 4, … seconds: half of 2, 4, 8 with this randomness, and then each 150.
     const tries = asked.length;
-    issuers.refresh('a');
+    issuers.refresh('n/1', 'a');
     await pass(0);
     expect(asked).toHaveLength(tries);
     expect(tries).toBeLessThan(10);

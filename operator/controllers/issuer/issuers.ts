@@ -97,12 +97,16 @@ export class Issuers {
     this.use(server, []);
   }
 
-  /** Fetches the keys of an issuer again: somebody has met a key that is not among those that are known. */
-  refresh(issuer: string): void {
-    for (const [name, entry] of this.#entries) {
-      const of = entry.source.type === 'Cluster' ? entry.state.found?.issuer : entry.source.issuer;
+  /** The issuers of a server's sources, as far as they are known. */
+  of(server: Key): readonly string[] {
+    return this.#entriesOf(server).flatMap(([, entry]) => issuerOf(entry) ?? []);
+  }
+
+  /** Fetches the keys of an issuer of a server again: a guard of that server has met a key that is not among those that are known. */
+  refresh(server: Key, issuer: string): void {
+    for (const [name, entry] of this.#entriesOf(server)) {
       // After a failure the next attempt is under way, at its own pace.
-      if (of !== issuer || entry.failures > 0 || entry.running !== undefined) continue;
+      if (issuerOf(entry) !== issuer || entry.failures > 0 || entry.running !== undefined) continue;
       const wait = (entry.started ?? 0) + MINIMUM - this.#now();
       entry.cancelTimer?.();
       this.#schedule(name, entry, Math.max(0, wait));
@@ -115,6 +119,13 @@ export class Issuers {
 
   #now(): number {
     return this.#options.clock.now().getTime();
+  }
+
+  #entriesOf(server: Key): (readonly [string, Entry])[] {
+    return (this.#byServer.get(server) ?? []).flatMap((name) => {
+      const entry = this.#entries.get(name);
+      return entry === undefined ? [] : [[name, entry] as const];
+    });
   }
 
   #begin(name: string, source: KeySource): Entry {
@@ -208,6 +219,8 @@ export class Issuers {
     for (const server of entry.users) onChange(server);
   }
 }
+
+const issuerOf = ({ source, state }: Entry): string | undefined => (source.type === 'Cluster' ? state.found?.issuer : source.issuer);
 
 const standing = ({ found, problem }: IssuerState): 'current' | 'stale' | 'missing' =>
   found === undefined ? 'missing' : problem === undefined ? 'current' : 'stale';

@@ -6,17 +6,17 @@ import { UnknownKeys } from './unknownkeys.ts';
 
 const pod = (uid: string): GuardPod => ({ namespace: 'n', name: uid, uid, address: '', ready: true, createdAt: '' });
 
-function asking(reports: Record<string, JsonObject | Error>) {
+function asking(reports: Record<string, JsonObject | Error>, issuers: readonly string[] = ['a', 'b']) {
   const { clock, pass } = issuerWorld({});
   const told: string[] = [];
   const unknown = new UnknownKeys({
-    pods: () => Object.keys(reports).map(pod),
+    guards: () => Object.keys(reports).map((uid) => ({ pod: pod(uid), server: 'n/1', issuers })),
     read: ({ uid }) => {
       const report = reports[uid];
       return report instanceof Error || report === undefined ? Promise.reject(report) : Promise.resolve({ unknownKeys: report });
     },
     clock,
-    onUnknown: (issuer) => told.push(issuer),
+    onUnknown: (_, issuer) => told.push(issuer),
   });
   return { unknown, told, reports, pass };
 }
@@ -48,6 +48,21 @@ describe('unknown keys', () => {
     expect(told).toEqual([]);
     await pass(200);
     expect(told).toEqual(['a']);
+  });
+
+  it('are those of the issuers of its server, in numbers', async () => {
+    const { unknown, told, pass } = asking({ 1: { a: {}, b: '1', c: 1, d: [], e: null, f: Infinity, g: 1 } }, [
+      'a',
+      'b',
+      'd',
+      'e',
+      'f',
+      'g',
+      'toString',
+    ]);
+    await unknown.start();
+    await pass(60_000);
+    expect(told).toEqual(['g']);
   });
 
   it('of a guard that was started again count anew', async () => {

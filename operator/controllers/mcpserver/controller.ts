@@ -229,10 +229,14 @@ function tokenIssuers(parts: ControllerParts, stores: Stores, onChange: (key: Ke
     ...(onIssuerFetched !== undefined && { onFetched: onIssuerFetched }),
   });
   const unknown = new UnknownKeys({
-    pods: () => [...issuers.servers].flatMap((key) => guardPods(stores.pods.by(By.Server, key))),
+    guards: () =>
+      [...issuers.servers].flatMap((server) => {
+        const of = issuers.of(server);
+        return guardPods(stores.pods.by(By.Server, server)).map((pod) => ({ pod, server, issuers: of }));
+      }),
     read: readGuard,
     clock: systemClock,
-    onUnknown: (issuer) => issuers.refresh(issuer),
+    onUnknown: (server, issuer) => issuers.refresh(server, issuer),
   });
   const stop = (): Promise<void> => {
     unknown.stop();

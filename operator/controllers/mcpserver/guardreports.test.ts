@@ -48,14 +48,23 @@ describe('what guards found', () => {
     for (const outcome of ['x'.repeat(1000), '', 'verified', 'toString', 7, null, ['Verified'], { Verified: 1 }])
       expect(() => resultOf({ result: { outcome, message: '' }, server: null })).toThrow('an outcome that is none');
     for (const era of ['legacy', undefined, null, {}])
-      expect(() => resultOf({ ...listing('echo'), server: { ...server, ...(era !== undefined ? { era } : { era: 1 }) } })).toThrow('an era');
+      expect(() => resultOf({ ...listing('echo'), server: { ...server, ...(era !== undefined ? { era } : { era: 1 }) } })).toThrow(
+        'an era',
+      );
     const tools = Array.from({ length: 10_001 }, (_, at) => ({ name: `t${at}`, inputSchema: { type: 'object' } }));
     expect(() => resultOf({ ...listing(), tools })).toThrow('more than 10000 tools');
   });
 
   it('is bounded, and may be printed', () => {
     const long = '\u001b[31m'.repeat(100_000);
-    const facts = { ...server, name: long, version: { a: 1 }, protocolVersions: [long, 7], capabilities: Array(1000).fill(long), more: long };
+    const facts = {
+      ...server,
+      name: long,
+      version: { a: 1 },
+      protocolVersions: [long, 7],
+      capabilities: Array(1000).fill(long),
+      more: long,
+    };
     const page = { ...listing('echo'), server: facts, duplicates: ['echo', long], warnings: Array(1000).fill(long) };
     const results = [
       resultOf(page),
