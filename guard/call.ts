@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../mcp/policy/caller.ts';
-import type { Decision, Reason } from '../mcp/policy/decision.ts';
+import type { Decision, DenyCode, Reason } from '../mcp/policy/decision.ts';
 import type { PolicyObject } from '../mcp/policy/engine.ts';
 import type { Answer } from './answers.ts';
 import type { AuditRecord } from './audit/log.ts';
@@ -16,6 +16,7 @@ import type { Document } from './message/scan.ts';
 import type { Edit } from './message/spans.ts';
 import { OTHER } from './metrics.ts';
 import { corsHeaders } from './origin.ts';
+import type { RefusalCode } from './refusalcode.ts';
 import type { Round } from './rounds.ts';
 import type { RequestState } from './seals.ts';
 import type { CallTrace } from './traces/tracer.ts';
@@ -25,7 +26,7 @@ import type { Upstream, UpstreamFailure } from './upstream/upstream.ts';
 /** How a refusal that no policy decision describes is written down. */
 export interface Outcome {
   readonly decision: AuditRecord['decision'];
-  readonly code: string;
+  readonly code: RefusalCode | DenyCode;
   readonly cause?: string;
 }
 

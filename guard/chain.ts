@@ -4,7 +4,7 @@ import type { Answer, Denial } from './answers.ts';
 import { empty, methodRefused, refused, RPC, rpcError, sessionNotFound, unavailable, unknownObject, withHeaders } from './answers.ts';
 import { insufficientScope, originOf, unauthenticated } from './authentication/challenge.ts';
 import { readBody } from './body.ts';
-import type { Call } from './call.ts';
+import type { Call, Outcome } from './call.ts';
 import { duplicate, isJson } from './headers.ts';
 import { eraOf } from './message/era.ts';
 import { message } from './message/message.ts';
@@ -284,12 +284,9 @@ function auditIntent(call: Call): Answer | undefined {
   const { enforcement, decision, message } = call;
   if (enforcement?.engine.settings.audit.onFailure !== 'Block' || decision?.class !== 'Destructive') return undefined;
   if (message?.kind !== 'request' || call.context.audit.writable) return undefined;
-  const denial = {
-    code: 'AUDIT_UNAVAILABLE',
-    message: 'Refused: the audit record cannot be written now. Retry later.',
-    retryAfterMs: 5_000,
-  };
-  return refuse(call, denial.code, refusedCall(call, denial));
+  const code = 'AUDIT_UNAVAILABLE';
+  const denial = { code, message: 'Refused: the audit record cannot be written now. Retry later.', retryAfterMs: 5_000 };
+  return refuse(call, code, refusedCall(call, denial));
 }
 
 function limited(call: Call, admission: Admission): Answer | undefined {
@@ -340,7 +337,7 @@ function refusedCall(call: Call, denial: Denial): Answer | undefined {
 }
 
 /** Refused by something that is no policy: written down under its own code. */
-function refuse(call: Call, code: string, answer: Answer | undefined, cause?: string): Answer | undefined {
+function refuse(call: Call, code: Outcome['code'], answer: Answer | undefined, cause?: string): Answer | undefined {
   call.outcome = { decision: 'deny', code, ...(cause === undefined ? {} : { cause }) };
   return answer;
 }

@@ -3,6 +3,7 @@ import type { JsonObject } from './message/message.ts';
 import { isObject, own } from './message/message.ts';
 import type { Edit, Span } from './message/spans.ts';
 import { elementSpans, memberSpans, spanAt } from './message/spans.ts';
+import type { RefusalCode } from './refusalcode.ts';
 import type { Round } from './rounds.ts';
 import { openFor } from './session/seal.ts';
 
@@ -57,7 +58,7 @@ export class Tasks {
 const MAXIMUM_TASKS = 10_000;
 
 export interface SealProblem {
-  readonly code: string;
+  readonly code: RefusalCode;
   readonly message: string;
 }
 
@@ -81,7 +82,7 @@ export function openSeals(call: Call): SealProblem | undefined {
 
 function openTask(call: Call, method: string): SealProblem | undefined {
   if (call.message?.kind !== 'request') return undefined;
-  const notFound = { code: 'TASK', message: 'Task not found' };
+  const notFound: SealProblem = { code: 'TASK', message: 'Task not found' };
   const sealed = call.message.params.read('taskId');
   const [tool, taskId] = typeof sealed === 'string' ? (openFor(call.context.sealer, 'task', sealed, ownerOf(call)) ?? []) : [];
   if (tool === undefined || taskId === undefined || call.caller === undefined) return notFound;

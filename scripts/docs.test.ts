@@ -11,6 +11,10 @@ import {
   StalledReason,
   VerifiedReason,
 } from '../api/conditions.ts';
+import { PolicyAcceptedReason, PolicyReadyReason, ProgrammedReason } from '../api/policyconditions.ts';
+import { Metrics } from '../guard/metrics.ts';
+import { RefusalCode } from '../guard/refusalcode.ts';
+import { DenyCode } from '../mcp/policy/decision.ts';
 import { mergeKeys } from '../operator/controllers/mcpserver/podtemplate.ts';
 import { help } from '../operator/settings.ts';
 import { anchors, codeBlocks, firstCells, links, type Page, pages } from './docs.ts';
@@ -23,6 +27,13 @@ function page(path: string): Page {
   const found = byPath.get(path);
   if (found === undefined) throw new Error(`${path} is gone`);
   return found;
+}
+
+/** What stands under a heading of the second level. */
+function part({ path, text }: Page, heading: string): string {
+  const [, after] = text.split(`\n## ${heading}\n`);
+  if (after === undefined) throw new Error(`${path} has no section ${heading}`);
+  return after.split('\n## ')[0] ?? '';
 }
 
 describe('links', () => {
@@ -74,6 +85,30 @@ describe('docs/how-to/troubleshooting.md', () => {
   test.each(entries.map(({ reason, body }) => [reason, body]))('%s has a command that shows more', (_, body) => {
     expect(codeBlocks({ path: '', text: body ?? '' }).map(({ language }) => language)).toContain('sh');
   });
+});
+
+describe('docs/how-to/troubleshooting.md, about policies', () => {
+  const section = part(page('docs/how-to/troubleshooting.md'), 'Reasons of an MCPToolPolicy');
+
+  test('has every reason of api/policyconditions.ts, once', () => {
+    const reasons = new Set([PolicyReadyReason, PolicyAcceptedReason, ProgrammedReason].flatMap((table) => Object.values(table)));
+    expect(firstCells(section).toSorted()).toEqual([...reasons].toSorted());
+  });
+});
+
+test('docs/tool-policies.md has every code of a refusal', () => {
+  const rows = part(page('docs/tool-policies.md'), 'Why was this refused?').matchAll(/^\| (`.*?) \|/gm);
+  const codes = [...rows].flatMap(({ 1: cell = '' }) => [...cell.matchAll(/`([A-Z_]+)`/g)].map(({ 1: code = '' }) => code));
+  expect([...new Set(codes)].toSorted()).toEqual([...Object.values(DenyCode), ...Object.values(RefusalCode)].toSorted());
+});
+
+test('docs/guard-process.md has every metric with its labels', async () => {
+  const none = (): number => 0;
+  const metrics = new Metrics({ calls: none, streams: none, auditMissing: none, knownTools: none });
+  const names = [...(await metrics.text()).matchAll(/^# TYPE (\S+) /gm)].map(({ 1: name = '' }) => name);
+  const told = firstCells(part(page('docs/guard-process.md'), 'Metrics')).map((cell) => cell.replace(/\{.*\}$/, ''));
+  expect(names.length).toBeGreaterThan(10);
+  expect(told.toSorted()).toEqual(names.toSorted());
 });
 
 test('docs/install.md has every flag in its own words', () => {
