@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Bundle, Policy } from '../mcp/policy/bundle.ts';
@@ -235,6 +235,64 @@ test('a stream ends when the credential of its caller is taken back', async () =
   writeFileSync(join(guard.directory, folder, 'bot'), 'another-key');
   expect(await stream.text()).toContain(': open');
   expect((await fetch(guard.url, { headers: { accept: 'text/event-stream', 'x-api-key': 'a-key' } })).status).toBe(401);
+});
+
+test('streams end when a key of their issuer is withdrawn: those of its callers alone, and not when a key is added', async () => {
+  const server = await scriptedServer((seen, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    if (seen.method === 'GET') response.write(': open\n\n');
+  });
+  const [idp, other, cluster] = [await issuer(AUDIENCE), await issuer(AUDIENCE), await issuer(AUDIENCE)];
+  stopping.push(server.stop, idp.stop, other.stop, cluster.stop);
+  const jwt = [idp, other].map(({ url }, at) => ({
+    name: `idp-${at}`,
+    issuer: url,
+    audiences: [AUDIENCE],
+    groupsClaim: 'groups',
+    requiredScopes: [],
+  }));
+  const authentication = { type: 'Guard', jwt, serviceAccounts: { issuer: cluster.url, audiences: [AUDIENCE] } } as const;
+  const keySets = (): Record<string, { keys: readonly Readonly<Record<string, unknown>>[] }> =>
+    Object.assign({}, ...[idp, other, cluster].map((each) => each.keys().issuers));
+  const guard = await runGuard({ upstream: server.url, bundle: bundle({ authentication }), keys: { issuers: keySets() } });
+  stopping.push(guard.stop);
+  /** Gives how many streams are open once these keys are in force. */
+  const put = async (issuers: ReturnType<typeof keySets>): Promise<number> => {
+    const text = JSON.stringify({ issuers });
+    writeFileSync(join(guard.directory, 'keys.json.new'), text);
+    renameSync(join(guard.directory, 'keys.json.new'), join(guard.directory, 'keys.json'));
+    let streams = -1;
+    await eventually(async () => {
+      const status = (await (await fetch(`http://127.0.0.1:${guard.ports.admin}/status`)).json()) as { readonly streams: number };
+      streams = status.streams;
+      return JSON.stringify(status).includes(bundleDigest(text));
+    }, 'the keys are in force');
+    return streams;
+  };
+  const open = async (token: string): Promise<() => boolean> => {
+    const response = await fetch(guard.url, { headers: { accept: 'text/event-stream', ...bearer(token) } });
+    expect(response.status).toBe(200);
+    let ended = false;
+    void response.text().then(() => (ended = true));
+    return () => ended;
+  };
+  const person = await open(await idp.token());
+  const another = await open(await other.token());
+  const sub = 'system:serviceaccount:agents:triage';
+  const serviceAccount = await open(await cluster.token({ sub }));
+  const ended = (): boolean[] => [person(), another(), serviceAccount()];
+
+  const old = idp.keys().issuers[idp.url]?.keys ?? [];
+  await idp.rotate();
+  const added = idp.keys().issuers[idp.url]?.keys ?? [];
+  // A provider writes its keys in whatever order it likes.
+  const turned = old.map((key) => Object.fromEntries(Object.entries(key).toReversed()));
+  expect(await put({ ...keySets(), [idp.url]: { keys: [...added, ...turned] } })).toBe(3);
+  expect(await put({ ...keySets(), [idp.url]: { keys: added } })).toBe(2);
+  await eventually(person, 'the stream of its caller ended');
+  expect(await put({ ...keySets(), [cluster.url]: { keys: [] } })).toBe(1);
+  await eventually(serviceAccount, 'the stream of the ServiceAccount ended');
+  expect(ended()).toEqual([true, false, true]);
 });
 
 describe('the server learns of the caller', () => {

@@ -16,6 +16,8 @@ export interface Enforcement {
   readonly digest: string;
   /** Of the file with the issuers' keys; absent: there is none. */
   readonly keysDigest: string | undefined;
+  /** The issuers' keys that the authenticator knows. */
+  readonly keys: IssuerKeys;
   readonly bundle: Bundle;
   readonly engine: Engine;
   readonly authenticator: Authenticator;
@@ -137,6 +139,7 @@ export class Enforcements {
     return {
       digest: bundleDigest(text),
       keysDigest: this.#keys.digest,
+      keys: this.#keys.value,
       bundle,
       engine: compile(bundle, { now: this.#options.now }),
       admission: JSON.stringify([bundle.authentication, bundle.authentication.apiKeys ? this.#apiKeys?.fingerprint : undefined]),

@@ -11,6 +11,7 @@ import { adminPort } from './admin.ts';
 import { AuditLog } from './audit/log.ts';
 import type { LineWriter } from './audit/sink.ts';
 import { LineSink } from './audit/sink.ts';
+import { issuerOf, withdrawnKeys } from './authentication/tokens.ts';
 import { BodyMemory } from './body.ts';
 import type { GuardContext } from './context.ts';
 import { Draining, listenForDrain } from './draining.ts';
@@ -192,6 +193,8 @@ export class Guard {
     const { streams, objects } = this.#context;
     // Streams are as old as their first request: whose credential was taken back must not go on listening.
     if (before !== undefined && before.admission !== current.admission) streams.closeAll();
+    const withdrawn: readonly (string | undefined)[] = before === undefined ? [] : withdrawnKeys(before.keys, current.keys);
+    if (withdrawn.length > 0) streams.closeAll((caller) => withdrawn.includes(issuerOf(caller, current.bundle.authentication)));
     streams.enforce(current, (caller, enforcement) => objects.sight(caller, enforcement), before);
   }
 

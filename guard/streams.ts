@@ -65,9 +65,9 @@ export class Streams {
     for (const stream of this.#open) for (const kind of stream.kinds) stream.relay.inject(stream.notification(kind));
   }
 
-  /** Ends all that this guard serves. */
-  closeAll(): void {
-    for (const stream of this.#open) stream.relay.close();
+  /** Ends all that this guard serves, or those of certain callers. */
+  closeAll(of: (caller: Caller) => boolean = () => true): void {
+    for (const stream of this.#open) if (of(stream.caller)) stream.relay.close();
   }
 
   /** Ends those as well that only pass through: their callers come back by way of another guard. */

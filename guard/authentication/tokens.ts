@@ -1,4 +1,6 @@
 import type { JWTPayload, JWTVerifyGetKey } from 'jose';
+import { canonicalJson } from '../../mcp/digest.ts';
+import type { JsonObject } from '../../mcp/jsonrpc.ts';
 import type { Authentication, IssuerKeys } from '../../mcp/policy/bundle.ts';
 import type { Caller } from '../../mcp/policy/caller.ts';
 
@@ -101,6 +103,23 @@ function issuers(authentication: Authentication): ReadonlyMap<string, Issuer> {
   }
   return found;
 }
+
+/** The issuer whose token a caller came by; `undefined`: it came by no token. */
+export function issuerOf(caller: Caller, authentication: Authentication): string | undefined {
+  if (caller.type === 'serviceAccount') return authentication.serviceAccounts?.issuer;
+  return caller.type === 'jwt' ? caller.issuer : undefined;
+}
+
+/** Issuers of whose keys one or more are gone or changed. A key that is new beside the others takes nothing back. */
+export function withdrawnKeys(before: IssuerKeys, now: IssuerKeys): readonly string[] {
+  return Object.entries(before.issuers).flatMap(([issuer, { keys }]) => {
+    const left = new Set((now.issuers[issuer]?.keys ?? []).map(keyText));
+    return keys.every((key) => left.has(keyText(key))) ? [] : [issuer];
+  });
+}
+
+/** A key whatever the order in which it is written; it comes from a JSON file. */
+const keyText = (key: Readonly<Record<string, unknown>>): string => canonicalJson(key as JsonObject);
 
 /** Source: Kubernetes, "system:serviceaccount:<namespace>:<name>". */
 function serviceAccount(claims: JWTPayload): Caller | undefined {
