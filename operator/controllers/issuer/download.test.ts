@@ -24,8 +24,14 @@ async function server(handler: Parameters<typeof httpListener>[0]): Promise<List
   return listener;
 }
 
-const allowed = { clusterDomain: 'cluster.local', privateIssuers: ['idp.auth.svc'] };
-const strict = { clusterDomain: 'cluster.local', privateIssuers: [] };
+const idp = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'idp', namespace: 'auth' },
+  spec: { clusterIPs: ['203.0.113.1'], selector: { app: 'idp' } },
+} as const;
+const strict = { clusterDomain: 'cluster.local', privateIssuers: [], namespaces: [], service: () => idp };
+const allowed = { ...strict, privateIssuers: ['idp.auth.svc'] };
 const at = ({ url }: { readonly url: URL }, path = '/keys') => new URL(`http://idp.auth.svc:${url.port}${path}`);
 const download = downloader(allowed, names('127.0.0.1'));
 
@@ -65,6 +71,13 @@ describe('a download', () => {
     await expect(downloader(strict)(new URL(`https://[::1]:${listener.url.port}/`), never)).rejects.toThrow('loopback');
     await expect(downloader(strict)(new URL(`http://localhost:${listener.url.port}/`), never)).rejects.toThrow('must be https');
     expect(listener.requests).toHaveLength(0);
+  });
+
+  it('asks nobody that a Service leads to elsewhere', async () => {
+    const listener = await server((_request, response) => response.end('{}'));
+    const spec = { type: 'ExternalName', externalName: 'vault.corp.example' };
+    const leading = downloader({ ...strict, service: () => ({ ...idp, spec }) }, names('10.0.0.1'));
+    await expect(leading(at(listener), never)).rejects.toThrow('Service idp of namespace auth is of type ExternalName');
   });
 
   it('resolves a name once: what it stands for later changes nothing', async () => {

@@ -221,7 +221,7 @@ export function addMCPServerController(parts: ControllerParts): {
 function tokenIssuers(parts: ControllerParts, stores: Stores, onChange: (key: Key) => void): Issuers {
   const { manager, readGuard, settings, onIssuerFetched, onIssuerError } = parts;
   const issuers = new Issuers({
-    fetch: keyFetcher(manager.client, downloader(settings)),
+    fetch: keyFetcher(manager.client, downloader({ ...settings, service: (key) => stores.existing.Service.get(key) })),
     clock: systemClock,
     random: Math.random,
     onChange,
