@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Slots } from './slots.ts';
+import { SharedSlots, Slots } from './slots.ts';
 
 const signal = new AbortController().signal;
 
@@ -51,5 +51,26 @@ describe('slots', () => {
 
   it('are not given to whoever has given up already', async () => {
     await expect(new Slots(1).take(AbortSignal.abort(new Error('no')))).rejects.toThrow('no');
+  });
+});
+
+describe('shared slots', () => {
+  it('go to each group in turn, and to nobody who no longer waits', async () => {
+    const slots = new SharedSlots(1);
+    const given: string[] = [];
+    const leaving = new AbortController();
+    const take = async (group: string, name: string, until: AbortSignal = signal): Promise<void> => {
+      const release = await slots.take(group, until);
+      given.push(name);
+      await settled();
+      release();
+    };
+    const left = take('a', 'left', leaving.signal);
+    const all = [take('a', 'a2'), take('a', 'a3'), take('b', 'b1'), take('b', 'b2'), take('c', 'c1')];
+    const gone = take('d', 'd1', leaving.signal);
+    leaving.abort(new Error('gone'));
+    await Promise.allSettled([left, gone, ...all]);
+    expect(given).toEqual(['b1', 'c1', 'a2', 'b2', 'a3']);
+    expect(await slots.take('a', signal)).toBeTypeOf('function');
   });
 });

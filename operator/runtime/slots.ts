@@ -43,3 +43,36 @@ export class Slots {
     });
   }
 }
+
+/** Like `Slots`, and groups take turns: of each, no more than one has a slot or waits for it; its others wait behind that one. */
+export class SharedSlots {
+  readonly #slots: Slots;
+  readonly #groups = new Map<string, { readonly turn: Slots; users: number }>();
+
+  constructor(size: number) {
+    this.#slots = new Slots(size);
+  }
+
+  async take(group: string, signal: AbortSignal): Promise<() => void> {
+    using taken = new DisposableStack();
+    taken.defer(await this.#join(group, signal));
+    taken.defer(await this.#slots.take(signal));
+    const kept = taken.move();
+    return () => kept.dispose();
+  }
+
+  /** Waits for the turn of a group. A group that nobody uses is forgotten. */
+  async #join(name: string, signal: AbortSignal): Promise<() => void> {
+    const group = this.#groups.get(name) ?? { turn: new Slots(1), users: 0 };
+    this.#groups.set(name, group);
+    group.users += 1;
+    using joined = new DisposableStack();
+    joined.defer(() => {
+      group.users -= 1;
+      if (group.users === 0) this.#groups.delete(name);
+    });
+    joined.defer(await group.turn.take(signal));
+    const kept = joined.move();
+    return () => kept.dispose();
+  }
+}

@@ -142,7 +142,7 @@ describe('the page of a guard', () => {
       ['/inventory', 8 * MiB],
     ] as const) {
       const state = fresh();
-      const reading = readPage(page, signal, () => Promise.resolve({ status: 200, body: body(40 * MiB, state) }));
+      const reading = readPage('a', page, signal, () => Promise.resolve({ status: 200, body: body(40 * MiB, state) }));
       await expect(reading).rejects.toThrow(`more than ${most} bytes`);
       expect(state.sent).toBeLessThanOrEqual(most);
       expect(state.closed).toBe(true);
@@ -156,20 +156,56 @@ describe('the page of a guard', () => {
       yield* body(MiB, first, true);
       await held;
     };
-    const one = readPage('/inventory', signal, () => Promise.resolve({ status: 200, body: slow() }));
+    const one = readPage('a', '/inventory', signal, () => Promise.resolve({ status: 200, body: slow() }));
     await vi.waitFor(() => expect(first.closed).toBe(true));
     const second = fresh();
-    const two = readPage('/inventory', signal, () => Promise.resolve({ status: 200, body: body(MiB, second) }));
-    const small = await readPage('/inventory', signal, () => Promise.resolve({ status: 200, body: body(1000, fresh()) }));
+    const two = readPage('a', '/inventory', signal, () => Promise.resolve({ status: 200, body: body(MiB, second) }));
+    const small = await readPage('a', '/inventory', signal, () => Promise.resolve({ status: 200, body: body(1000, fresh()) }));
     expect(Object.keys(small)).toEqual(['a']);
     await vi.waitFor(() => expect(second.sent).toBe(MiB / 4));
     finish();
     await Promise.all([one, two]);
   });
 
+  it('that is large waits for one of each other namespace, however many it has', async () => {
+    const finished: string[] = [];
+    const { promise: held, resolve: finish } = Promise.withResolvers<void>();
+    const large = (namespace: string, name: string, until: Promise<void> = Promise.resolve()) => {
+      const state = fresh();
+      const slow = async function* () {
+        yield* body(MiB, state);
+        await until;
+      };
+      const reading = readPage(namespace, '/inventory', signal, () => Promise.resolve({ status: 200, body: slow() }));
+      return { state, done: reading.then(() => finished.push(name)) };
+    };
+    const first = large('a', 'a1', held);
+    await vi.waitFor(() => expect(first.state.closed).toBe(true));
+    const others = [large('a', 'a2'), large('a', 'a3'), large('b', 'b1')];
+    for (const { state } of others) await vi.waitFor(() => expect(state.sent).toBe(MiB / 4));
+    finish();
+    await Promise.all([first, ...others].map(({ done }) => done));
+    expect(finished).toEqual(['a1', 'b1', 'a2', 'a3']);
+  });
+
+  it('that is large must not stop for 2 seconds', async () => {
+    vi.useFakeTimers();
+    const stopping = readPage('a', '/inventory', signal, (patient) => {
+      const stopped = async function* () {
+        yield* body(MiB, fresh());
+        await new Promise((_, reject) => patient.addEventListener('abort', () => reject(patient.reason as Error)));
+      };
+      return Promise.resolve({ status: 200, body: stopped() });
+    });
+    const refused = expect(stopping).rejects.toThrow('stopped answering for 2000 ms');
+    await vi.advanceTimersByTimeAsync(2_000);
+    await refused;
+  });
+
   it('is waited for 5 seconds', async () => {
     vi.useFakeTimers();
     const mute = readPage(
+      'a',
       '/status',
       signal,
       (patient) => new Promise((_, reject) => patient.addEventListener('abort', () => reject(patient.reason as Error))),

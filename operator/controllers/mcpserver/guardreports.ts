@@ -5,7 +5,7 @@ import { isObject, type Json, type JsonObject } from '../../../mcp/jsonrpc.ts';
 import type { ProbeResult } from '../../../mcp/probe.ts';
 import { type Client, podPath } from '../../kube/client.ts';
 import type { Pod } from '../../kube/wire.ts';
-import { Slots } from '../../runtime/slots.ts';
+import { SharedSlots, Slots } from '../../runtime/slots.ts';
 import { resultOf } from './guardresult.ts';
 import { isActive, isReady } from './poddiagnosis.ts';
 
@@ -39,13 +39,18 @@ const TIMEOUT_MS = 5_000;
 const SMALL_BYTES = 256 * 1024;
 /** Ten thousand tools of some 800 bytes. The operator has 512 MiB, and reading JSON may take ten times its size. */
 const MAX_BYTES = 8 * 1024 * 1024;
-/** Whoever sends more than is small waits here, so that a fleet of pods that send as much as they can fills no more memory than one of them. */
-const large = new Slots(1);
+/**
+ * Whoever sends more than is small waits here, so that a fleet of pods that send as much as they can fills no more memory than one of them. Namespaces take
+ * turns, so that a fleet of one delays those of another by one of its pods.
+ */
+const large = new SharedSlots(1);
+/** Between two pieces of a large page, while others wait: a guard has all of it at hand. */
+const PAUSE_MS = 2_000;
 
 /** Directly, by the pod's address. */
-export const directReader: GuardReader = ({ address }, page, signal) => {
+export const directReader: GuardReader = ({ address, namespace }, page, signal) => {
   const host = address.includes(':') ? `[${address}]` : address;
-  return readPage(page, signal, async (patient) => {
+  return readPage(namespace, page, signal, async (patient) => {
     const { status, body } = await fetch(`http://${host}:${GuardPort.Admin}${page}`, { signal: patient, redirect: 'error' });
     return { status, body: body ?? Readable.from([]) };
   });
@@ -56,7 +61,7 @@ export const readerThroughAPIServer =
   (client: Client): GuardReader =>
   ({ namespace, name }, page, signal) => {
     const path = podPath({ namespace, name, port: GuardPort.Admin }, page);
-    return readPage(page, signal, async (patient) => {
+    return readPage(namespace, page, signal, async (patient) => {
       const { statusCode, body } = await client.raw({ method: 'GET', path, signal: patient });
       return { status: statusCode, body };
     });
@@ -69,13 +74,16 @@ interface Answer {
 
 /** Reads a page of a guard, or of whoever sits in its place: that answer may never end. Exported for tests. */
 export async function readPage(
+  namespace: string,
   page: '/status' | '/inventory',
   signal: AbortSignal,
   ask: (signal: AbortSignal) => Promise<Answer>,
 ): Promise<JsonObject> {
   const patience = new AbortController();
-  const lose = (): void => patience.abort(new Error(`the guard did not answer within ${TIMEOUT_MS} ms`));
-  let timer = setTimeout(lose, TIMEOUT_MS);
+  const wait = (milliseconds: number, why: string): NodeJS.Timeout => setTimeout(() => patience.abort(new Error(why)), milliseconds);
+  const answered = (): NodeJS.Timeout => wait(TIMEOUT_MS, `the guard did not answer within ${TIMEOUT_MS} ms`);
+  let timer = answered();
+  let pause: NodeJS.Timeout | undefined;
   const either = AbortSignal.any([signal, patience.signal]);
   let release: (() => void) | undefined;
   try {
@@ -90,10 +98,12 @@ export async function readPage(
       if (size > SMALL_BYTES && release === undefined) {
         // Nothing more is read meanwhile, and nobody loses patience for want of a turn.
         clearTimeout(timer);
-        release = await large.take(signal);
-        timer = setTimeout(lose, TIMEOUT_MS);
+        release = await large.take(namespace, signal);
+        timer = answered();
       }
       chunks.push(chunk);
+      clearTimeout(pause);
+      if (release !== undefined) pause = wait(PAUSE_MS, `the guard stopped answering for ${PAUSE_MS} ms`);
     }
     either.throwIfAborted();
     const value = JSON.parse(Buffer.concat(chunks).toString()) as Json;
@@ -101,6 +111,7 @@ export async function readPage(
     return value;
   } finally {
     clearTimeout(timer);
+    clearTimeout(pause);
     release?.();
   }
 }
