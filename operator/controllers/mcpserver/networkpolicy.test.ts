@@ -41,6 +41,12 @@ describe('the NetworkPolicy', () => {
     expect(spec({ guard: { enabled: false }, telemetry: { otlpEndpoint } })?.egress).not.toContainEqual(rule);
   });
 
+  it('lets the guard send traces to a name that may be a Service or a host of the internet, whichever it is', () => {
+    const egress = spec({ guard: { enabled: true }, telemetry: { otlpEndpoint: 'https://honeycomb.io' } })?.egress;
+    expect(egress).toContainEqual({ ports: [{ port: 443, protocol: 'TCP' }] });
+    expect(egress).toContainEqual({ to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'io' } } }] });
+  });
+
   it('is absent where somebody else manages it', () => expect(networkPolicy(input({ network: { managed: false } }))).toBeUndefined());
 
   it('lets everybody to the guard, the operator to its admin port, and both of them out to DNS, other guards and the internet', () => {

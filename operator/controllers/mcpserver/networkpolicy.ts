@@ -61,7 +61,7 @@ function egress({ server, apiServer, settings, target }: ChildInput): Egress[] {
   if (hasGuard(server)) rules.push({ ports: tcp(GuardPort.Data), to: [{ podSelector: { matchLabels: selector(server) } }] });
   rules.push(...targetRules(server, target, settings.clusterDomain));
   if (hasGuard(server) && hasTraces(server.spec))
-    rules.push(traceRule(new URL(server.spec.telemetry.otlpEndpoint), server.metadata.namespace ?? '', settings.clusterDomain));
+    rules.push(...traceRules(new URL(server.spec.telemetry.otlpEndpoint), server.metadata.namespace ?? '', settings.clusterDomain));
   if (to.length > 0) rules.push({ to: [...to] });
   if (server.spec.kubernetesAccess !== undefined) rules.push(...apiServerRules(apiServer));
   if (internet) rules.push({ to: INTERNET });
@@ -69,14 +69,16 @@ function egress({ server, apiServer, settings, target }: ChildInput): Egress[] {
 }
 
 /**
- * Where traces go. A Service of the cluster means any pod of its namespace, whatever port that has; every other name may mean any address.
- * The pod's other containers may go there as well: NetworkPolicies know pods, not containers.
+ * Where traces go. A Service of the cluster means any pod of its namespace, whatever port that has; every other name may mean any address, and
+ * `honeycomb.io` either. The pod's other containers may go there as well: NetworkPolicies know pods, not containers.
  */
-function traceRule(url: URL, own: string, clusterDomain: string): Rule {
+function traceRules(url: URL, own: string, clusterDomain: string): Rule[] {
   const { host, port } = endpointOf(url);
   const service = serviceOf(host, own, clusterDomain);
-  if (service === undefined) return { ports: tcp(port) };
-  return { to: [service.namespace === own ? { podSelector: {} } : namespacePeer(service.namespace)] };
+  return [
+    ...(service?.certain === true ? [] : [{ ports: tcp(port) }]),
+    ...(service === undefined ? [] : [{ to: [service.namespace === own ? { podSelector: {} } : namespacePeer(service.namespace)] }]),
+  ];
 }
 
 /** Service address and endpoints: what a network plugin compares with depends on whether it looks before or after the translation. */
