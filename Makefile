@@ -15,7 +15,7 @@ IMAGE ?=
 ##@ Two commands
 
 .PHONY: demo
-demo: node_modules/.installed ## A cluster, the operator and three real MCP servers, ending with a tool call to each. CLUSTER=current: the cluster of KUBECONFIG
+demo: node_modules/.installed ## A cluster, the operator, three real MCP servers and a policy, ending with calls that are allowed and refused. CLUSTER=current: the cluster of KUBECONFIG
 	@CLUSTER="$(CLUSTER)" node scripts/demo.ts
 
 .PHONY: demo-down

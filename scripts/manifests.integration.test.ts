@@ -196,7 +196,7 @@ async function rendered(kustomization: CodeBlock, files: readonly CodeBlock[]): 
       if (file !== kustomization && name === 'kustomization.yaml') continue;
       await writeFile(
         join(folder, name),
-        file.text.replace(/https:\S+config\/default\?ref=\S+/, relative(folder, join(ROOT, 'config/default'))),
+        file.text.replaceAll(/\.\.\/mcp-fleet-operator\/(config\/\S+)/g, (_, base: string) => relative(folder, join(ROOT, base))),
       );
     }
     return await world.kubectl(['kustomize', folder]);

@@ -23,8 +23,11 @@ export async function decisions(): Promise<Artifact[]> {
   const files = (await readdir(join(ROOT, FOLDER))).filter((file) => /^\d{3}-.*\.md$/.test(file)).toSorted();
   const entries = await Promise.all(
     files.map(async (file) => {
-      const [title = ''] = (await readFile(join(ROOT, FOLDER, file), 'utf8')).split('\n', 1);
-      return { area: AREAS[file.slice(0, 2)] ?? 'Others', line: title.replace(/^# (\d+)\. /, `- [$1](${file}) `) };
+      const text = await readFile(join(ROOT, FOLDER, file), 'utf8');
+      const [title = ''] = text.split('\n', 1);
+      const [, successor] = /^Replaced by (\[\d+\]\(\S+?\))\.$/m.exec(text) ?? [];
+      const line = title.replace(/^# (\d+)\. /, `- [$1](${file}) `);
+      return { area: AREAS[file.slice(0, 2)] ?? 'Others', line: successor === undefined ? line : `${line}, replaced by ${successor}` };
     }),
   );
   const sections = [...Map.groupBy(entries, ({ area }) => area)].map(
