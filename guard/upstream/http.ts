@@ -124,14 +124,16 @@ class Handler implements Dispatcher.DispatchHandler, Exchange {
 
 function failure(error: Error): UpstreamFailure {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+  const unseen: Pick<UpstreamFailure, 'unseen'> = connecting(error) ? { unseen: true } : {};
   switch (code) {
     case 'ECONNREFUSED':
-      return { status: 502, cause: 'the server refused the connection', unseen: true };
+      return { status: 502, cause: 'the server refused the connection', ...unseen };
     case 'UND_ERR_CONNECT_TIMEOUT':
+      return { status: 504, cause: 'the server did not accept the connection in time', unseen: true };
     case 'ETIMEDOUT':
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
-      return { status: 504, cause: 'the server did not accept the connection in time', unseen: true };
+      return { status: 504, cause: `the server cannot be reached (${code})`, ...unseen };
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return { status: 502, cause: 'the name of the server could not be resolved', unseen: true };
@@ -140,6 +142,12 @@ function failure(error: Error): UpstreamFailure {
     case 'EPIPE':
       return { status: 502, cause: 'the server closed the connection before it answered' };
     default:
-      return { status: 502, cause: `the connection to the server failed (${code})` };
+      return { status: 502, cause: `the connection to the server failed (${code})`, ...unseen };
   }
+}
+
+/** Whether no connection came about, also where several addresses were tried. Most codes come from connections that stood as well. */
+function connecting(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(connecting);
+  return error instanceof Error && 'syscall' in error && error.syscall === 'connect';
 }
