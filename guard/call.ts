@@ -40,7 +40,7 @@ export interface Peer {
 /**
  * One request from its arrival to its closing record. The steps of the chain fill it in; what is not known yet is `undefined`.
  *
- * Guarantees: `close` writes exactly one record and releases every slot exactly once, however the request ended.
+ * Guarantees: `close` writes exactly one record, `closedElsewhere` none; whichever is first releases every slot exactly once, however the request ended.
  */
 export class Call {
   readonly context: GuardContext;
@@ -147,10 +147,13 @@ export class Call {
     this.close(answer.status, bytes, undefined);
   }
 
+  /** Another guard has decided on the request, and records it. */
+  closedElsewhere(): void {
+    this.#release();
+  }
+
   close(status: number, bytes: number, failure: string | undefined): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    for (const release of this.#releases) release();
+    if (!this.#release()) return;
     const { enforcement } = this;
     const total = performance.now() - this.started;
     const upstream = this.#sentAt === undefined ? undefined : (this.#answeredAt ?? performance.now()) - this.#sentAt;
@@ -159,6 +162,14 @@ export class Call {
     this.#endTrace(total, upstream, errorType);
     if (enforcement === undefined || enforcement.engine.settings.audit.level === 'None') return;
     this.context.audit.write(this.#record(enforcement, { status, error: errorType, bytes }, total, upstream, failure));
+  }
+
+  /** True when this is what closes the call. */
+  #release(): boolean {
+    if (this.#closed) return false;
+    this.#closed = true;
+    for (const release of this.#releases) release();
+    return true;
   }
 
   #ownErrorType(status: number, failure: string | undefined): string | undefined {

@@ -149,7 +149,7 @@ async function session(call: Call): Promise<Answer | undefined> {
     failed: (failure) => {
       context.peers?.forget(address);
       // The pod is gone, and the session with it: the client begins anew. A call that the pod may have begun is told as what it is.
-      return failure.unseen === true ? sessionNotFound(call.id) : siblingFailed(call, failure);
+      return failure.unseen === true ? refuse(call, 'SESSION', sessionNotFound(call.id), 'its pod is gone') : siblingFailed(call, failure);
     },
   };
   return undefined;

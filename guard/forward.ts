@@ -55,7 +55,7 @@ export function forward(call: Call): void {
 
 /**
  * Gives a request to the sibling that should have it, which decides, counts and records it. `goOn` is called instead when the sibling has not seen it
- * and this guard can serve it as well. Nothing is ever sent twice.
+ * and this guard can serve it as well. Nothing is ever sent twice. What fails on the way is recorded here: the sibling may be dead, or never have got it.
  */
 export function handOver(call: Call, peer: Peer, goOn: () => void): void {
   const { context, response } = call;
@@ -69,18 +69,33 @@ export function handOver(call: Call, peer: Peer, goOn: () => void): void {
       head: () => call.answerHeaders(),
       failure: (failure) => peer.failed(failure) ?? upstreamAnswer(call, failure),
     },
-    () => {
+    ({ status, bytes, failure }) => {
       if (stream) context.streams.removeHandedOver(relay);
       else context.draining.callEnded();
+      if (call.peer === undefined) return;
+      if (failure === undefined) {
+        call.closedElsewhere();
+        return;
+      }
+      call.outcome ??= { decision: 'error', code: 'HANDOVER', cause: failure };
+      call.close(status, bytes, undefined);
     },
   );
   // This guard waits for what passes through it, and ends such streams, as it does with its own.
   if (stream) context.streams.addHandedOver(relay);
   else context.draining.callStarted();
   const abort = call.message === undefined || call.era === 'modern';
-  const gone = (): void => relay.disconnected(abort);
+  let answering = false;
+  const gone = (): void => {
+    // A sibling that answers notices that its caller leaves, and records it; another one may not even have got the request.
+    if (abort && answering) call.closedElsewhere();
+    relay.disconnected(abort);
+  };
   const sink: ResponseSink = {
-    head: (status, headers) => relay.head(status, headers),
+    head: (status, headers) => {
+      answering = true;
+      relay.head(status, headers);
+    },
     data: (chunk) => relay.data(chunk),
     end: () => relay.end(),
     fail: (failure) => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Agent, request as send } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Pod } from './testing/pods.ts';
@@ -80,23 +81,86 @@ describe('a new session', () => {
   });
 
   test('is never sent twice: a sibling that may have seen it is the last to get it', async () => {
-    const connections: string[] = [];
-    const dying = createServer((socket) => {
-      socket.on('error', () => undefined);
-      socket.once('data', (bytes: Buffer) => {
-        connections.push(bytes.toString().split('\r\n', 1)[0] ?? '');
-        socket.destroy();
-      });
-    }).listen(0, '127.0.0.1');
-    await once(dying, 'listening');
-    const address = dying.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    const { guard, server } = await scripted(['--siblings', `http://127.0.0.1:${port}/mcp`]);
+    const { url, requests } = await sibling((socket) => socket.destroy());
+    const { guard, server } = await scripted(['--siblings', url]);
     guard.guard.leave();
     expect((await post(guard.url, INITIALIZE)).status).toBe(502);
-    expect(connections).toEqual(['POST /mcp HTTP/1.1']);
+    expect(requests).toEqual(['POST /mcp HTTP/1.1']);
     expect(server.calls('initialize')).toEqual([]);
-    dying.close();
+  });
+});
+
+/** What stands in the place of a sibling, down to its bytes. */
+async function sibling(answer: (socket: Socket) => void): Promise<{ readonly url: string; readonly requests: readonly string[] }> {
+  const requests: string[] = [];
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    socket.once('data', (bytes: Buffer) => {
+      requests.push(bytes.toString().split('\r\n', 1)[0] ?? '');
+      answer(socket);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  stopping.push(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  return { url: `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}/mcp`, requests };
+}
+
+describe('a request that is handed over', () => {
+  const HEAD = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{';
+  const META = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {} };
+  const MODERN = { ...CALL, params: { ...CALL.params, _meta: META } };
+  const HEADERS_OF_MODERN = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'test_simple_text' };
+
+  test.each<[string, (socket: Socket) => void]>([
+    ['before it answers', (socket) => socket.destroy()],
+    ['in the middle of its answer', (socket) => socket.write(HEAD, () => socket.destroy())],
+  ])('to a sibling that dies %s leaves its one record here', async (_when, answer) => {
+    const { url } = await sibling(answer);
+    const { guard } = await scripted(['--siblings', url]);
+    guard.guard.leave();
+    const broken = await post(guard.url, INITIALIZE);
+    await broken.text().catch(() => undefined);
+    await eventually(() => guard.audit().length > 0, 'the record is written');
+    expect(guard.audit()).toMatchObject([
+      { method: 'initialize', decision: 'error', code: 'HANDOVER', cause: expect.stringContaining('closed') },
+    ]);
+    const metrics = await (await fetch(`http://127.0.0.1:${guard.ports.metrics}/metrics`)).text();
+    expect(metrics).toMatch(/^mcp_fleet_guard_decisions_total\{[^}]*code="HANDOVER"[^}]*\} 1$/m);
+  });
+
+  test('and whose caller leaves before the sibling answers leaves a record here', async () => {
+    const { url, requests } = await sibling(() => undefined);
+    const { guard } = await scripted(['--siblings', url]);
+    guard.guard.drain();
+    const leaving = new AbortController();
+    const answer = fetch(guard.url, {
+      method: 'POST',
+      headers: { ...HEADERS, ...HEADERS_OF_MODERN },
+      body: JSON.stringify(MODERN),
+      signal: leaving.signal,
+    });
+    await eventually(() => requests.length > 0, 'the sibling has the request');
+    leaving.abort();
+    await expect(answer).rejects.toThrow();
+    await eventually(() => guard.audit().length > 0, 'the record is written');
+    expect(guard.audit()).toMatchObject([{ method: 'tools/call', code: 'HANDOVER', cause: 'the caller disconnected' }]);
+  });
+
+  test('and answered leaves none here, and no memory of its body taken', async () => {
+    const other = await scripted();
+    const { guard } = await scripted(['--siblings', other.server.url]);
+    guard.guard.leave();
+    const large = { ...INITIALIZE, params: { ...INITIALIZE.params, _meta: { pad: 'x'.repeat(4_000_000) } } };
+    // More than all bodies together may take at once.
+    for (let request = 0; request < 18; request += 1) expect((await post(guard.url, large)).status).toBe(200);
+    expect(guard.audit()).toEqual([]);
+    expect(other.server.calls('initialize')).toHaveLength(18);
   });
 });
 

@@ -24,6 +24,8 @@ export const RefusalCode = {
   AuditUnavailable: 'AUDIT_UNAVAILABLE',
   /** The server failed, not the request. */
   Upstream: 'UPSTREAM',
+  /** The request was on its way to another guard of the server, which failed, or the caller left. */
+  Handover: 'HANDOVER',
   /** A bug of the guard. */
   GuardError: 'GUARD_ERROR',
 } as const;
