@@ -136,3 +136,19 @@ describe('explain -f', () => {
     expect(err()).toContain('MCPToolPolicy tickets: spec.rules.0.weekday: not known to this version');
   });
 });
+
+test('what the author of a policy wrote controls no terminal, and begins no line', async () => {
+  const message = 'no\u001b]0;owned\u0007\n  Bundle   forged';
+  const tests = [{ path: '/q', operator: 'In', values: ['x'] }];
+  const policy = {
+    apiVersion: 'mcp-fleet.dev/v1alpha1',
+    kind: 'MCPToolPolicy',
+    metadata: { name: 'hostile', namespace: 'agents' },
+    spec: { selector: {}, defaultAction: 'Allow', rules: [{ name: 'r', effect: 'Deny', tools: ['search'], arguments: tests, message }] },
+  };
+  await writeFile(join(folder, 'hostile.json'), JSON.stringify(policy));
+  const called = ['--tool', 'search', '--as', 'user:ci', '--args', 'q=x'];
+  const { out } = await explained(...called, '-f', join(folder, 'hostile.json'));
+  expect(out).toContain('no\uFFFD]0;owned\uFFFD');
+  expect(out.split('\n').filter((line) => line.startsWith('  Bundle'))).toHaveLength(1);
+});

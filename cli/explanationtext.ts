@@ -6,7 +6,7 @@ import type { FoundRecord } from './auditlog.ts';
 import type { Explained } from './commands/explain.ts';
 import type { InForce } from './inforce.ts';
 import { table } from './table.ts';
-import { harmless, type Style, type Terminal } from './terminal.ts';
+import { oneLine, type Style, type Terminal } from './terminal.ts';
 
 const COLOURS: Readonly<Record<Answer, Style>> = { allowed: 'green', refused: 'red', depends: 'yellow' };
 const WORDS: Readonly<Record<Answer, string>> = { allowed: 'allowed', refused: 'refused', depends: 'depends on the arguments' };
@@ -39,16 +39,16 @@ const OUTCOMES: Readonly<Record<RuleExplanation['outcome'], string>> = {
 export function explanationText(terminal: Terminal, explained: Explained): string {
   const { decision, answer, tiers = [], server } = explained;
   const lines = [
-    `${terminal.style(COLOURS[answer], WORDS[answer])}: ${subject(explained)} of ${server} in namespace ${explained.namespace}, by ${harmless(explained.caller)}`,
+    `${terminal.style(COLOURS[answer], WORDS[answer])}: ${subject(explained)} of ${server} in namespace ${explained.namespace}, by ${explained.caller}`,
     `  ${why(explained)}`,
     ...(answer === 'refused' && 'answer' in decision ? [`  ${seen(decision)}`] : []),
     ...auditedLines(explained),
     ...tiers.flatMap((tier) => tierLines(tier, tiers.length > 1, server)),
     `  Bundle   ${explained.bundle.digest.slice('sha256:'.length, 'sha256:'.length + 12)}${guards(explained)}`,
-    ...explained.notes.map((note) => `  Note     ${harmless(note)}`),
+    ...explained.notes.map((note) => `  Note     ${note}`),
   ];
   const rules = tiers.flatMap((tier) => tier.rules.map((rule) => ruleRow(tier, rule)));
-  return `${lines.join('\n')}\n${rules.length === 0 ? '' : `\n${table(['tier', 'policy', 'rule', 'effect', 'says'], rules)}`}`;
+  return `${lines.map(oneLine).join('\n')}\n${rules.length === 0 ? '' : `\n${table(['tier', 'policy', 'rule', 'effect', 'says'], rules)}`}`;
 }
 
 const subject = ({ method, object }: Explained): string =>
@@ -173,10 +173,10 @@ export function toolTable(terminal: Terminal, { bundle, notes }: InForce, caller
       answer === 'depends' ? '' : by,
     ];
   });
-  const head = `Tools of ${bundle.server.name} in namespace ${bundle.server.namespace}, for ${harmless(caller)}\n\n`;
+  const head = `Tools of ${bundle.server.name} in namespace ${bundle.server.namespace}, for ${oneLine(caller)}\n\n`;
   const list = rows.length === 0 ? 'It has no tools.\n' : table(['tool', 'answer', 'code', 'class', 'by', 'pin', 'decided by'], rows);
   const said = [...new Set([...notes, ...all.flatMap((one) => one.notes)])];
-  return `${head}${list}${said.length === 0 ? '' : `\n${said.map((note) => `Note: ${harmless(note)}\n`).join('')}`}`;
+  return `${head}${list}${said.length === 0 ? '' : `\n${said.map((note) => `Note: ${oneLine(note)}\n`).join('')}`}`;
 }
 
 /** What was decided then, and what would be decided now. */
@@ -196,11 +196,11 @@ export function recordText(terminal: Terminal, { pod, record }: FoundRecord, now
   ];
   const later =
     now === undefined ? '' : `\nBy what is in force now (the record has no arguments and scopes):\n${explanationText(terminal, now)}`;
-  return `${lines.join('\n')}\n${later}`;
+  return `${lines.map(oneLine).join('\n')}\n${later}`;
 }
 
 function callerLine(caller: FoundRecord['record']['caller']): string {
   if (caller === undefined) return 'nobody who could be recognised';
   const groups = caller.groups === undefined || caller.groups.length === 0 ? '' : ` in groups ${caller.groups.join(', ')}`;
-  return harmless(`${[caller.type, caller.issuer, caller.subject].filter((part) => part !== undefined).join(' ')}${groups}`);
+  return `${[caller.type, caller.issuer, caller.subject].filter((part) => part !== undefined).join(' ')}${groups}`;
 }

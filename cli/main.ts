@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 import { basename } from 'node:path';
+import { inspect } from 'node:util';
+import { ExitCode } from './exit.ts';
 import { run } from './program.ts';
 import { processTerminal } from './terminal.ts';
 
@@ -11,4 +13,10 @@ process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 const environment = { terminal: processTerminal(), now: () => new Date(), signal: interrupted.signal, stdin: process.stdin };
-process.exitCode = await run(environment, name, process.env['MCP_FLEET_VERSION'] ?? 'development', process.argv.slice(2));
+try {
+  process.exitCode = await run(environment, name, process.env['MCP_FLEET_VERSION'] ?? 'development', process.argv.slice(2));
+} catch (error) {
+  // A bug. Node would print it, too, and with it whatever a stranger wrote into it.
+  environment.terminal.err(`${inspect(error)}\n`);
+  process.exitCode = ExitCode.Failed;
+}

@@ -3,7 +3,6 @@ import { contentText } from './content.ts';
 import { age } from './output.ts';
 import { duration } from './program.ts';
 import { table } from './table.ts';
-import { harmless } from './terminal.ts';
 
 describe('an age', () => {
   const now = new Date('2026-11-20T12:00:00Z');
@@ -66,10 +65,6 @@ describe('the content of a result', () => {
   test.each(Object.entries(cases))('%s', (_, { result, text }) => {
     expect(contentText(result as never)).toBe(text);
   });
-});
-
-test('text of strangers cannot control a terminal', () => {
-  expect(harmless('a\u001b]0;owned\u0007\r\nb\tc\u202e😀')).toBe('a\uFFFD]0;owned\uFFFD\nb\tc\uFFFD😀');
 });
 
 test('durations are seconds', () => {

@@ -12,10 +12,13 @@ export interface Result {
   readonly names: readonly string[];
   /** For people. Ends with a line break. */
   readonly text: () => string;
+  /** Programs may want the text as it is. */
+  readonly verbatim?: boolean;
 }
 
 export function print(terminal: Terminal, format: OutputFormat | undefined, result: Result): void {
-  terminal.out(rendered(format, result));
+  if (format === undefined && result.verbatim !== true) terminal.out(result.text());
+  else terminal.data(rendered(format, result));
 }
 
 function rendered(format: OutputFormat | undefined, { data, names, text }: Result): string {

@@ -9,7 +9,6 @@ import { CommandError, ExitCode } from '../exit.ts';
 import { print } from '../output.ts';
 import { route } from '../route.ts';
 import { condition, findServer } from '../server.ts';
-import { harmless } from '../terminal.ts';
 import { assignment, jsonArguments, textOrFile, toolArguments } from '../toolarguments.ts';
 
 export interface CallOptions {
@@ -48,14 +47,9 @@ export async function call(context: Context, { stdin }: Environment, name: strin
   }
   if (result.outcome !== 'Answered') throw failure(name, tool, result);
   const answered = result;
-  if (answered.isError && output === undefined) throw new CommandError(ExitCode.ToolFailed, text(context, answered).trimEnd());
-  print(terminal, output, { data: answered.result, names: [printable(tool)], text: () => text(context, answered) });
+  if (answered.isError && output === undefined) throw new CommandError(ExitCode.ToolFailed, contentText(answered.result).trimEnd());
+  print(terminal, output, { data: answered.result, names: [printable(tool)], text: () => contentText(answered.result), verbatim: true });
   if (answered.isError) throw new CommandError(ExitCode.ToolFailed, `${printable(tool)} says that it failed`);
-}
-
-function text({ terminal }: Context, { result, isError }: Answered): string {
-  const content = contentText(result);
-  return terminal.interactive || isError ? harmless(content) : content;
 }
 
 async function argumentsOf({ assignments, json }: CallOptions, stdin: AsyncIterable<Uint8Array>): Promise<ToolArguments> {

@@ -6,7 +6,7 @@ import { CommandError, ExitCode } from '../exit.ts';
 import { pods } from '../kinds.ts';
 import { path, type KubeObject } from '../kubeapi.ts';
 import { findServer, mainContainer } from '../server.ts';
-import { harmless, type Style } from '../terminal.ts';
+import type { Style } from '../terminal.ts';
 
 export interface LogOptions {
   readonly follow?: boolean;
@@ -35,7 +35,7 @@ export async function logs(context: Context, name: string, options: LogOptions):
       const prefix = names.length === 1 ? '' : `${terminal.style(colours[index % colours.length] ?? 'cyan', pod)} `;
       const body = await api.stream(`${path(pods, namespace, pod, 'log')}?${query(options, container).toString()}`, signal);
       for await (const line of createInterface({ input: Readable.from(body), crlfDelay: Infinity })) {
-        terminal.out(`${prefix}${terminal.interactive ? harmless(line) : line}\n`);
+        terminal.data(`${prefix}${line}\n`);
       }
     }),
   );

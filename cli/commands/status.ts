@@ -7,7 +7,7 @@ import { ApiError, type KubeApi, type KubeObject } from '../kubeapi.ts';
 import { age, print } from '../output.ts';
 import { findServer, listServers, ready, resourceName, upToDate, type Condition } from '../server.ts';
 import { table } from '../table.ts';
-import { harmless, type Terminal } from '../terminal.ts';
+import { oneLine, type Terminal } from '../terminal.ts';
 
 /** One server in full, or a line for each. */
 export async function status(context: Context, name: string | undefined): Promise<void> {
@@ -78,7 +78,7 @@ function detail({ terminal, now }: Context, server: MCPServer, warnings: readonl
     `${terminal.style('bold', server.metadata.name)} in namespace ${server.metadata.namespace}: ${coloured(terminal, ready, ready === 'True' ? 'Ready' : 'not Ready')} (${reason})\n`,
     facts === undefined
       ? ''
-      : `Server   ${harmless([facts.name, facts.version].filter(Boolean).join(' '))}, MCP ${(facts.protocolVersions ?? []).join(', ')} (${facts.era ?? 'unknown era'})\n`,
+      : `Server   ${oneLine([facts.name, facts.version].filter(Boolean).join(' '))}, MCP ${(facts.protocolVersions ?? []).join(', ')} (${facts.era ?? 'unknown era'})\n`,
     tools?.total === undefined
       ? ''
       : `Tools    ${tools.total}: ${tools.readOnly ?? 0} read-only, ${tools.destructive ?? 0} destructive (${tools.unannotated ?? 0} say nothing)\n`,
@@ -89,7 +89,7 @@ function detail({ terminal, now }: Context, server: MCPServer, warnings: readonl
     conditions.length === 0 ? '' : `\n${conditionTable(terminal, conditions, now())}`,
     warnings.length === 0
       ? ''
-      : `\nWarnings\n${warnings.map((warning) => `  ${age(warning.time, now())} ago  ${warning.reason}: ${harmless(warning.message)}\n`).join('')}`,
+      : `\nWarnings\n${warnings.map((warning) => `  ${age(warning.time, now())} ago  ${oneLine(`${warning.reason}: ${warning.message}`)}\n`).join('')}`,
     todo(server.metadata.name, conditions),
   ];
   return parts.join('');
@@ -101,7 +101,7 @@ function conditionTable(terminal: Terminal, conditions: readonly Condition[], no
     coloured(terminal, status),
     reason,
     age(lastTransitionTime, now),
-    harmless(message.replaceAll(/\s+/g, ' ')),
+    message.replaceAll(/\s+/g, ' '),
   ]);
   return table(['condition', 'status', 'reason', 'since', 'message'], rows);
 }

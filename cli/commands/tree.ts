@@ -8,7 +8,7 @@ import { ApiError, type KubeApi, type KubeObject } from '../kubeapi.ts';
 import { age, print } from '../output.ts';
 import { findServer, listServers, ready } from '../server.ts';
 import { table } from '../table.ts';
-import { harmless, type Terminal } from '../terminal.ts';
+import { oneLine, type Terminal } from '../terminal.ts';
 import { serverTree, treeLines, type Found, type TreeNode } from '../tree.ts';
 
 /** The server, or all of a namespace or the cluster, with everything that belongs to them. */
@@ -76,7 +76,7 @@ function text({ terminal, now, allNamespaces, namespace }: Context, servers: rea
       ...(allNamespaces ? [root.namespace ?? ''] : []),
       label,
       mark(terminal, node.ready),
-      harmless(node.state),
+      oneLine(node.state),
       age(node.created, now()),
     ]),
   );
@@ -95,7 +95,7 @@ function why(server: MCPServer, allNamespaces: boolean): readonly string[] {
   if (condition === undefined || condition.status === 'True') return [];
   const advice = adviceFor(server.metadata.name, condition);
   const lines = [
-    `${allNamespaces ? `${server.metadata.namespace}/` : ''}${server.metadata.name} is not Ready (${condition.reason}): ${harmless(condition.message)}`,
+    `${allNamespaces ? `${server.metadata.namespace}/` : ''}${server.metadata.name} is not Ready (${condition.reason}): ${oneLine(condition.message)}`,
     ...(advice === undefined ? [] : [`→ ${advice}`]),
   ];
   return [`${lines.join('\n')}\n`];

@@ -1,4 +1,5 @@
 import type { Environment } from '../context.ts';
+import { writing } from '../terminal.ts';
 
 /** A command's surroundings without a process: what it prints is kept, the clock stands still, nothing is coloured. */
 export function capture({ now = '2026-11-20T12:00:00Z', stdin = '' }: { readonly now?: string; readonly stdin?: string }): {
@@ -14,10 +15,12 @@ export function capture({ now = '2026-11-20T12:00:00Z', stdin = '' }: { readonly
   return {
     environment: {
       terminal: {
-        out: (text) => void out.push(text),
-        err: (text) => void err.push(text),
-        style: (_, text) => text,
-        interactive: false,
+        ...writing({
+          stdout: { write: (text) => out.push(text) },
+          stderr: { write: (text) => err.push(text) },
+          isTerminal: false,
+          paint: (_, text) => text,
+        }),
         spinner: () => ({ update: () => undefined, stop: () => undefined }),
       },
       now: () => new Date(now),
