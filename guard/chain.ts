@@ -11,7 +11,7 @@ import { message } from './message/message.ts';
 import { scan } from './message/scan.ts';
 import { openSeals, openState } from './seals.ts';
 import { originAllowed } from './origin.ts';
-import { HOP_HEADER } from './session/peers.ts';
+import { HOP_HEADER, hopSource } from './session/peers.ts';
 import { objectOf, subscriptions } from './subject.ts';
 import type { UpstreamFailure } from './upstream/upstream.ts';
 
@@ -111,7 +111,7 @@ async function authentication(call: Call): Promise<Answer | undefined> {
   const result = await enforcement.authenticator.authenticate({
     authorization: call.header('authorization'),
     apiKey: call.header('x-api-key'),
-    source: call.request.socket.remoteAddress,
+    source: hopSource(context.sealer, call.header(HOP_HEADER), context.now()) ?? call.request.socket.remoteAddress,
   });
   if (result.ok) {
     call.caller = result.caller;

@@ -10,7 +10,7 @@ import { LISTS } from './relay/listing.ts';
 import type { ResponseRules } from './relay/response.ts';
 import { PASS, ResponseRelay } from './relay/response.ts';
 import { eventIdSealer } from './seals.ts';
-import { HOP_HEADER } from './session/peers.ts';
+import { HOP_HEADER, hopMarker } from './session/peers.ts';
 import type { ListKind, OpenStream } from './streams.ts';
 import type { ResponseSink, UpstreamFailure, UpstreamRequest } from './upstream/upstream.ts';
 import { nobody } from './upstream/upstream.ts';
@@ -124,7 +124,9 @@ function handedOver(call: Call): UpstreamRequest {
       headers.push(name, rawHeaders[at + 1] ?? '');
     }
   }
-  return { method: httpMethod(call), query: queryOf(call), headers: [...headers, HOP_HEADER, '1'], body: call.body, caller: nobody };
+  const { sealer, now } = call.context;
+  headers.push(HOP_HEADER, hopMarker(sealer, call.request.socket.remoteAddress, now()));
+  return { method: httpMethod(call), query: queryOf(call), headers, body: call.body, caller: nobody };
 }
 
 function upstreamRequest(call: Call): UpstreamRequest {

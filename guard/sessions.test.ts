@@ -1,9 +1,15 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { request as httpRequest } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Bundle } from '../mcp/policy/bundle.ts';
-import { bundle } from './testing/bundle.ts';
+import { HOP_HEADER, hopMarker, hopSource } from './session/peers.ts';
+import { randomSealingKey, Sealer } from './session/seal.ts';
+import { bundle, policy } from './testing/bundle.ts';
 import type { Pod } from './testing/pods.ts';
 import { balanced, startPod, startPods } from './testing/pods.ts';
 import { eventually, runGuard } from './testing/running.ts';
@@ -138,6 +144,43 @@ test('a stream is resumed by the caller that it was given to, and by nobody else
     (await fetch(guard.url, { headers: { accept: 'text/event-stream', 'x-api-key': key, 'last-event-id': id } })).text();
   expect(await resume('key-one')).toContain('"resumed":"secret-event"');
   expect(await resume('key-two')).toContain('"resumed":null');
+});
+
+test('callers without a name have rates of their own by their addresses, also when their requests are handed over', async () => {
+  const rate = { name: 'calls', per: 'Caller', requests: 1, windowMs: 3_600_000, burst: 1, tools: ['*'] } as const;
+  const [first, second] = await pods(2, bundle({ policies: [policy({ limits: { rate: [rate], concurrency: {} } })] }));
+  await eventually(async () => (await fetch(`http://${first?.address}:${first?.guard.ports.admin}/readyz`)).ok, 'the server was listed');
+  const session = await initialize(first?.url ?? '');
+  const passes = async (from: string, through: Pod | undefined, more: Record<string, string> = {}): Promise<boolean> => {
+    const headers = { ...HEADERS, 'mcp-session-id': session, ...more };
+    const request = httpRequest(through?.url ?? '', { method: 'POST', localAddress: from, agent: false, headers });
+    request.end(JSON.stringify(CALL));
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    const answer = await text(response);
+    expect(answer).toMatch(/simple text|RATE_LIMITED/);
+    return !answer.includes('RATE_LIMITED');
+  };
+  expect(await passes('127.0.0.8', second)).toBe(true);
+  expect(await passes('127.0.0.9', second)).toBe(true);
+  expect(await passes('127.0.0.9', first)).toBe(false);
+  // Whoever writes the marker of a hand-over has nobody's word for an address.
+  const strange = hopMarker(new Sealer(() => [randomSealingKey()]), '127.0.0.10', Date.now());
+  for (const marker of ['127.0.0.10', strange]) expect(await passes('127.0.0.9', first, { [HOP_HEADER]: marker })).toBe(false);
+});
+
+test('the marker of a hand-over gives the address that a guard of this server sealed within the last minute', () => {
+  const sealer = new Sealer(() => [randomSealingKey()]);
+  const key = randomSealingKey();
+  const ours = new Sealer(() => [key]);
+  const marker = hopMarker(ours, '127.0.0.10', 1_000_000);
+  expect([hopSource(ours, marker, 1_060_000), hopSource(ours, marker, 940_000)]).toEqual(['127.0.0.10', '127.0.0.10']);
+  expect([hopSource(ours, marker, 1_060_001), hopSource(ours, marker, 939_999)]).toEqual([undefined, undefined]);
+  expect([hopSource(sealer, marker, 1_000_000), hopSource(ours, '1', 1_000_000), hopSource(ours, undefined, 1_000_000)]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  expect(hopSource(ours, hopMarker(ours, undefined, 0), 0)).toBe(undefined);
 });
 
 test('a task and a request state belong to the caller that they were given to', async () => {

@@ -7,8 +7,25 @@ import type { Sealer } from './seal.ts';
 /** Where a guard proves who it is to its siblings. On the data port, the only one that siblings reach. */
 export const PEER_PATH = '/.mcp-fleet/peer';
 
-/** Marks a request that a sibling handed over. It grants nothing: a marked request is only never handed over again. */
+/**
+ * Marks a request that a sibling handed over. Whoever writes it, a marked request is never handed over again; what it says of the caller's address counts
+ * only under a seal, and tells callers without a name apart for limits alone.
+ */
 export const HOP_HEADER = 'x-mcp-fleet-hop';
+
+/** How old a marker may be, milliseconds; clocks of nodes differ by less. */
+const HOP_LIFETIME = 60_000;
+
+/** The marker of a request that came from this address. */
+export function hopMarker(sealer: Sealer, source: string | undefined, now: number): string {
+  return sealer.seal('hop', [source ?? '', String(now)]);
+}
+
+/** The address that a guard of this server sealed into a marker; `undefined` for any other marker. */
+export function hopSource(sealer: Sealer, marker: string | undefined, now: number): string | undefined {
+  const [source, at] = marker === undefined ? [] : (sealer.open('hop', marker) ?? []);
+  return source !== '' && Math.abs(now - Number(at)) <= HOP_LIFETIME ? source : undefined;
+}
 
 /**
  * A sibling that gives no proof within this time is not there. On a node that starts pods it may take a second to answer, and a living session that is

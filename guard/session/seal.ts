@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** What a seal is for. A seal made for one purpose is worth nothing for another. */
-export type Purpose = 'session' | 'task' | 'requestState' | 'eventId' | 'peer' | 'digest';
+export type Purpose = 'session' | 'task' | 'requestState' | 'eventId' | 'peer' | 'hop' | 'digest';
 
 /** Bytes of the authentication code: 128 bits, as much as a random session id has. */
 const CODE_BYTES = 16;
