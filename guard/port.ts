@@ -5,6 +5,7 @@ import { empty, json } from './answers.ts';
 import { metadata, METADATA_PATH, originOf } from './authentication/challenge.ts';
 import { Call } from './call.ts';
 import { CHAIN } from './chain.ts';
+import { limitPerAddress } from './connections.ts';
 import type { GuardContext } from './context.ts';
 import { forward, handOver } from './forward.ts';
 import { requestHeaders, responseHeaders } from './headers.ts';
@@ -24,6 +25,8 @@ const KEEP_ALIVE = 75_000;
 const REQUEST_TIMEOUT = 120_000;
 /** Connections at once, each with a stream of its own at most; beyond, new ones are closed. A guard with so many open streams takes about 300 MiB. */
 const MAXIMUM_CONNECTIONS = 10_000;
+/** Those of one address: a gateway in front of all callers has enough, and whoever takes them all keeps nobody else out. */
+const MAXIMUM_CONNECTIONS_OF_ADDRESS = MAXIMUM_CONNECTIONS / 2;
 
 export interface PortOptions {
   readonly context: GuardContext;
@@ -49,6 +52,7 @@ export function dataPort(options: PortOptions): Server {
     },
   );
   server.maxConnections = MAXIMUM_CONNECTIONS;
+  limitPerAddress(server, MAXIMUM_CONNECTIONS_OF_ADDRESS);
   // Whoever wants to be asked to continue is told to send at once instead.
   server.on('checkContinue', (_request: IncomingMessage, response: ServerResponse) => refuseExpectation(response));
   server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => refuseExpectation(response));
