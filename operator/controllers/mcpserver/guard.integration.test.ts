@@ -74,6 +74,18 @@ describe('a server with a guard', () => {
     expect(await world.condition(namespace, name, 'PolicyApplied')).toMatchObject({ status: 'True', reason: 'NoPolicy' });
   });
 
+  it('has no more guards than its Deployment made pods, whatever other pods are labelled', async () => {
+    const elsewhere = await world.namespace('strangers');
+    const metadata = { name: 'stranger', namespace: elsewhere, labels: { 'mcp-fleet.dev/server': name } };
+    const spec = { containers: [{ name: 'guard', image: 'example.com/stranger:1' }] };
+    await world.apply(JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec }));
+    await world.runPods(elsewhere);
+    await world.server(elsewhere, name);
+    await world.ready(elsewhere, name);
+    expect((await world.get(Pods, metadata)).status?.podIP).toBeTruthy();
+    expect((await world.get(MCPServers, { namespace: elsewhere, name })).status?.guards).toEqual({ total: 1, current: 1 });
+  });
+
   it('lets its own guards, the operator and nobody else near the ports of the guard', async () => {
     const { spec } = await world.get(NetworkPolicies, { namespace, name });
     expect(spec?.ingress).toEqual([
