@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { readdirSync, renameSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Bundle, Policy } from '../mcp/policy/bundle.ts';
@@ -235,6 +238,22 @@ test('a stream ends when the credential of its caller is taken back', async () =
   writeFileSync(join(guard.directory, folder, 'bot'), 'another-key');
   expect(await stream.text()).toContain(': open');
   expect((await fetch(guard.url, { headers: { accept: 'text/event-stream', 'x-api-key': 'a-key' } })).status).toBe(401);
+});
+
+test('a credential that is taken back while its request still arrives does not count any more', async () => {
+  const { guard } = await guarded({ apiKeys: { bot: 'a-key' }, authentication: { jwt: [] } });
+  const text = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'read', arguments: {} } });
+  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream', 'x-api-key': 'a-key' };
+  const slow = request(guard.url, { method: 'POST', headers });
+  const answered = once(slow, 'response');
+  slow.write(text.slice(0, 10));
+  expect((await call(guard, { 'x-api-key': 'a-key' })).status).toBe(200);
+  const folder = readdirSync(guard.directory).find((name) => name.startsWith('api-keys')) ?? '';
+  writeFileSync(join(guard.directory, folder, 'bot'), 'another-key');
+  await eventually(async () => (await call(guard, { 'x-api-key': 'a-key' })).status === 401, 'the key is taken back');
+  slow.end(text.slice(10));
+  const [response] = (await answered) as [IncomingMessage];
+  expect(response.resume().statusCode).toBe(401);
 });
 
 test('streams end when a key of their issuer is withdrawn: those of its callers alone, and not when a key is added', async () => {

@@ -106,7 +106,10 @@ function era(call: Call): Answer | undefined {
 }
 
 async function authentication(call: Call): Promise<Answer | undefined> {
-  const { context, enforcement } = call;
+  const { context } = call;
+  // A body may take minutes to arrive. What was taken back meanwhile does not count, least of all for a stream that stays.
+  call.enforcement = context.enforcement();
+  const { enforcement } = call;
   if (enforcement === undefined) return undefined;
   const result = await enforcement.authenticator.authenticate({
     authorization: call.header('authorization'),
