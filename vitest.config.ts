@@ -55,7 +55,7 @@ export default defineConfig({
           // They share one cluster and wait for it most of the time; more pods at once than this and two cores are too slow for their probes.
           maxWorkers: 3,
           sequence: { concurrent: true },
-          maxConcurrency: 6,
+          maxConcurrency: 4,
         },
       },
     ],

@@ -25,7 +25,13 @@ export async function expectRestricted(fleet: Fleet, kubectl: Kubectl, namespace
   }
   const containers = [...(pod?.spec?.initContainers ?? []), ...(pod?.spec?.containers ?? [])];
   for (const { securityContext, terminationMessagePolicy } of containers) {
-    expect(securityContext).toEqual({ allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, readOnlyRootFilesystem: true });
+    // The guard says `runAsNonRoot` itself, since the pod's own may be changed by podSecurityContext; for the others the pod's holds.
+    expect({ runAsNonRoot: true, ...securityContext }).toEqual({
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      readOnlyRootFilesystem: true,
+      runAsNonRoot: true,
+    });
     expect(terminationMessagePolicy).toBe('FallbackToLogsOnError');
   }
   expect(pod?.spec?.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
