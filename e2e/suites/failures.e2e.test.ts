@@ -68,7 +68,8 @@ const wrongAnswers: Readonly<Record<string, Breakage>> = {
   'a server that accepts connections and never answers': misbehaving(
     'Silent',
     'Timeout',
-    /accepts connections, but an answer to initialize did not come within 5 s from http:\/\/\S+\/mcp/,
+    // That it accepts connections the operator sees; a guard keeps its own open.
+    /an answer to initialize did not come within 5 s from http:\/\/\S+\/mcp/,
   ),
   'a server that answers too slowly': {
     ...misbehaving('Slow', 'Timeout', /did not come within 5 s/),
@@ -186,6 +187,9 @@ const breakages: Readonly<Record<string, Breakage>> = {
   },
   ...wrongAnswers,
   ...Object.fromEntries(Object.entries(wrongAnswers).map(([what, breakage]) => [`${what}, without a guard`, unguarded(breakage)])),
+  'a server that accepts connections and never answers, without a guard': unguarded(
+    misbehaving('Silent', 'Timeout', /accepts connections, but an answer to initialize did not come within 5 s from http:\/\/\S+\/mcp/),
+  ),
 };
 
 let fleet: Fleet;
