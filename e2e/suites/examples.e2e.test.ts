@@ -18,7 +18,7 @@ interface Expectation {
 /** What each example must do; a file without an entry fails the first test. */
 const EXPECTATIONS: Readonly<Record<string, (namespace: string) => Expectation>> = {
   'from-pypi.yaml': () => ({ server: 'duckduckgo', tool: 'search' }),
-  'configured.yaml': (namespace) => ({ server: 'configured', ...listsPods(namespace, /configured-\S+ +1\/1/) }),
+  'configured.yaml': (namespace) => ({ server: 'configured', ...listsPods(namespace, /configured-\S+ +2\/2/) }),
   'autoscaled.yaml': (namespace) => ({ server: 'autoscaled', ...listsPods(namespace, /autoscaled-\S+[^]*\n[^]*autoscaled-/) }),
   'exposed.yaml': () => ({ server: 'exposed', tool: 'echo', call: { args: { message: 'hello' }, answer: /Echo: hello/ } }),
   'with-secrets.yaml': () => ({
