@@ -19,10 +19,13 @@ export interface RightsReport {
   readonly unnamed: readonly string[];
 }
 
-/** Held, and never to be seen in an audit log of these clusters. */
+/** Held, and not to be seen in an audit log of these clusters. */
 const INVISIBLE: Readonly<Record<string, string>> = {
   'update mcp-fleet.dev mcpservers/finalizers': 'checked by an admission plugin that is off unless the platform is OpenShift',
   'bind rbac.authorization.k8s.io clusterroles': 'checked by the API server while it admits a binding',
+  // GuardRequired: admission lets no such server in any more. The integration tests store one without it, and see both used.
+  'delete  services': 'used for servers that were stored before admission asked for the guard',
+  'delete apps deployments': 'used for servers that were stored before admission asked for the guard',
 };
 
 /** Compares `config/rbac`, which is generated from `operator/rights.ts`, with the requests of audit logs. */

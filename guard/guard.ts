@@ -146,6 +146,8 @@ export class Guard {
     // they have let go of them, whatever comes is handed over or refused in words, each time with `Connection: close`.
     // A server that ignores its signal takes the grace period with it: then most of that time is over, and the guard has two seconds.
     await delay(this.#context.draining.left(this.#settings.farewell));
+    // Sessions of living pods may have begun streams through this guard in the meantime: they end as streams do, not with their connections.
+    this.#context.streams.closeAllAndHandedOver();
     this.#context.inventory.stop();
     this.#enforcements.stop();
     clearTimeout(this.#expiry);

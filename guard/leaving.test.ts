@@ -199,6 +199,18 @@ describe('a session of a pod that stays', () => {
     await stream.text();
     expect(await (await fetch(`${admin}/status`)).json()).toMatchObject({ calls: 0 });
   });
+
+  test('has streams ended cleanly that begin through a pod which has drained', async () => {
+    const { leaving, staying } = await pods();
+    const id = await initialize(staying.url);
+    leaving.guard.guard.drain();
+    const stream = await fetch(leaving.url, { headers: { accept: 'text/event-stream', 'mcp-session-id': id } });
+    expect(stream.status).toBe(200);
+    const ended = stream.text();
+    stopping.splice(stopping.indexOf(leaving.guard.stop), 1);
+    await leaving.guard.stop();
+    await expect(ended).resolves.toEqual(expect.any(String));
+  });
 });
 
 describe('a connection', () => {
