@@ -31,58 +31,50 @@ const SESSIONS = 200;
 const PAUSE_MS = 4_000;
 const SDKS: readonly SDK[] = ['v1', 'v2'];
 
-/**
- * Not seen green yet: on the machine where it was written, two cores had twenty processes waiting, pods were not ready for lack of time, and sessions were
- * unknown again and again. `E2E_SESSIONS=1` runs it.
- */
-test.runIf(process.env['E2E_SESSIONS'] === '1')(
-  'a rolling restart of three pods ends no call of two hundred sessions, and each goes on in a new one',
-  async (context) => {
-    const { fleet, kubectl, namespace, url } = await deployed(context, 'good', faulty(['--era', 'Legacy', '--sessions'], { replicas: 3 }));
-    const failures: string[] = [];
-    const traffic = { on: true, calls: 0 };
-    context.onTestFinished(() => {
-      traffic.on = false;
-    });
-    const clients = await connected(url);
-    /** Those that were answered since the last pod of the old revision was gone. */
-    const arrived = new Set<number>();
-    let replaced = false;
-    const callers = clients.map(async (client, index) => {
-      await delay((index * PAUSE_MS) / SESSIONS);
-      while (traffic.on) {
-        const late = replaced;
-        const message = `call ${traffic.calls} of ${index}`;
-        const answer = await client.call('echo', { message }).catch((error: unknown) => `${new Date().toISOString()} ${String(error)}`);
-        if (answer.includes(`"${message}"`)) traffic.calls += 1;
-        else failures.push(answer);
-        if (late) arrived.add(index);
-        await delay(PAUSE_MS);
-      }
-    });
-    const before = await fleet.pods(namespace, 'good');
-
-    await kubectl(['rollout', 'restart', 'deployment/good', '-n', namespace]);
-    const names = before.map(({ metadata }) => `pod/${metadata.name}`);
-    await kubectl(['wait', '--for=delete', '--timeout=150s', '-n', namespace, ...names]);
-    replaced = true;
-    await fleet.eventually(
-      () => Promise.resolve(arrived.size),
-      (count) => count === SESSIONS,
-      90,
-      (count) => `${count} of ${SESSIONS} were answered; failures: ${failures.join('\n')}`,
-    );
+test('a rolling restart of three pods ends no call of two hundred sessions, and each goes on in a new one', async (context) => {
+  const { fleet, kubectl, namespace, url } = await deployed(context, 'good', faulty(['--era', 'Legacy', '--sessions'], { replicas: 3 }));
+  const failures: string[] = [];
+  const traffic = { on: true, calls: 0 };
+  context.onTestFinished(() => {
     traffic.on = false;
-    await Promise.all(callers);
-    await Promise.all(clients.map((client) => client.close().catch(() => undefined)));
+  });
+  const clients = await connected(url);
+  /** Those that were answered since the last pod of the old revision was gone. */
+  const arrived = new Set<number>();
+  let replaced = false;
+  const callers = clients.map(async (client, index) => {
+    await delay((index * PAUSE_MS) / SESSIONS);
+    while (traffic.on) {
+      const late = replaced;
+      const message = `call ${traffic.calls} of ${index}`;
+      const answer = await client.call('echo', { message }).catch((error: unknown) => `${new Date().toISOString()} ${String(error)}`);
+      if (answer.includes(`"${message}"`)) traffic.calls += 1;
+      else failures.push(answer);
+      if (late) arrived.add(index);
+      await delay(PAUSE_MS);
+    }
+  });
+  const before = await fleet.pods(namespace, 'good');
 
-    expect(failures).toEqual([]);
-    // No stream broke off, and nothing else was out of order.
-    expect(clients.flatMap(({ complaints }) => complaints)).toEqual([]);
-    expect(clients.filter(({ sessions }) => sessions < 2)).toEqual([]);
-  },
-  300_000,
-);
+  await kubectl(['rollout', 'restart', 'deployment/good', '-n', namespace]);
+  const names = before.map(({ metadata }) => `pod/${metadata.name}`);
+  await kubectl(['wait', '--for=delete', '--timeout=150s', '-n', namespace, ...names]);
+  replaced = true;
+  await fleet.eventually(
+    () => Promise.resolve(arrived.size),
+    (count) => count === SESSIONS,
+    90,
+    (count) => `${count} of ${SESSIONS} were answered; failures: ${failures.join('\n')}`,
+  );
+  traffic.on = false;
+  await Promise.all(callers);
+  await Promise.all(clients.map((client) => client.close().catch(() => undefined)));
+
+  expect(failures).toEqual([]);
+  // No stream broke off, and nothing else was out of order.
+  expect(clients.flatMap(({ complaints }) => complaints)).toEqual([]);
+  expect(clients.filter(({ sessions }) => sessions < 2)).toEqual([]);
+}, 300_000);
 
 /** Clients with sessions, half of each SDK; ten at a time begin theirs. */
 async function connected(url: URL): Promise<ConformantClient[]> {
