@@ -1,8 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, inject, test, type TestContext } from 'vitest';
 import type { MCPServerSpecInput } from '../../api/mcpserver.ts';
 import { ConformantClient, type SDK } from '../conformant.ts';
-import { faulty, Fleet } from '../fleet.ts';
+import { Fleet } from '../fleet.ts';
 import { EVERYTHING_PUBLISHED } from '../images/servers.ts';
 import { kubectlFor } from '../kubectl.ts';
 
@@ -26,66 +25,7 @@ async function deployed({ onTestFinished }: TestContext, name: string, spec: MCP
   return { fleet, kubectl, namespace, url: await fleet.url(namespace, name) };
 }
 
-const SESSIONS = 200;
-/** Between two calls of a session: as often as an agent that works, and what two cores carry. */
-const PAUSE_MS = 4_000;
 const SDKS: readonly SDK[] = ['v1', 'v2'];
-
-test('a rolling restart of three pods ends no call of two hundred sessions, and each goes on in a new one', async (context) => {
-  const { fleet, kubectl, namespace, url } = await deployed(context, 'good', faulty(['--era', 'Legacy', '--sessions'], { replicas: 3 }));
-  const failures: string[] = [];
-  const traffic = { on: true, calls: 0 };
-  context.onTestFinished(() => {
-    traffic.on = false;
-  });
-  const clients = await connected(url);
-  /** Those that were answered since the last pod of the old revision was gone. */
-  const arrived = new Set<number>();
-  let replaced = false;
-  const callers = clients.map(async (client, index) => {
-    await delay((index * PAUSE_MS) / SESSIONS);
-    while (traffic.on) {
-      const late = replaced;
-      const message = `call ${traffic.calls} of ${index}`;
-      const answer = await client.call('echo', { message }).catch((error: unknown) => `${new Date().toISOString()} ${String(error)}`);
-      if (answer.includes(`"${message}"`)) traffic.calls += 1;
-      else failures.push(answer);
-      if (late) arrived.add(index);
-      await delay(PAUSE_MS);
-    }
-  });
-  const before = await fleet.pods(namespace, 'good');
-
-  await kubectl(['rollout', 'restart', 'deployment/good', '-n', namespace]);
-  const names = before.map(({ metadata }) => `pod/${metadata.name}`);
-  await kubectl(['wait', '--for=delete', '--timeout=150s', '-n', namespace, ...names]);
-  replaced = true;
-  await fleet.eventually(
-    () => Promise.resolve(arrived.size),
-    (count) => count === SESSIONS,
-    90,
-    (count) => `${count} of ${SESSIONS} were answered; failures: ${failures.join('\n')}`,
-  );
-  traffic.on = false;
-  await Promise.all(callers);
-  await Promise.all(clients.map((client) => client.close().catch(() => undefined)));
-
-  expect(failures).toEqual([]);
-  // No stream broke off, and nothing else was out of order.
-  expect(clients.flatMap(({ complaints }) => complaints)).toEqual([]);
-  expect(clients.filter(({ sessions }) => sessions < 2)).toEqual([]);
-}, 300_000);
-
-/** Clients with sessions, half of each SDK; ten at a time begin theirs. */
-async function connected(url: URL): Promise<ConformantClient[]> {
-  const clients: ConformantClient[] = [];
-  let next = 0;
-  const connect = async (): Promise<void> => {
-    while (next < SESSIONS) clients.push(await ConformantClient.connect(SDKS[next++ % SDKS.length] ?? 'v2', url));
-  };
-  await Promise.all(Array.from({ length: 10 }, connect));
-  return clients;
-}
 
 test('any replica takes the requests of a session: answers to questions, and streams that are resumed', async (context) => {
   const { fleet, namespace } = await deployed(context, 'everything', everything);
