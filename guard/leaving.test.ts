@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Pod } from './testing/pods.ts';
 import { freePort, startPod } from './testing/pods.ts';
+import { CALL, HEADERS, INITIALIZE, initialize, post } from './testing/requests.ts';
 import { eventually, runGuard } from './testing/running.ts';
 import type { ScriptedServer } from './testing/scripted.ts';
 import { rpcMethod, scriptedServer } from './testing/scripted.ts';
@@ -16,25 +17,6 @@ const stopping: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const stop of stopping.splice(0).toReversed()) await stop();
 });
-
-const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-const INITIALIZE = {
-  jsonrpc: '2.0',
-  id: 1,
-  method: 'initialize',
-  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
-};
-const CALL = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'test_simple_text', arguments: {} } };
-
-function post(url: string, body: object, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(url, { method: 'POST', headers: { ...HEADERS, ...headers }, body: JSON.stringify(body) });
-}
-
-async function initialize(url: string): Promise<string> {
-  const response = await post(url, INITIALIZE);
-  await response.text();
-  return response.headers.get('mcp-session-id') ?? '';
-}
 
 /** Two pods, of which the first knows the second as what its Service leads to. */
 async function pods(): Promise<{ leaving: Pod; staying: Pod }> {

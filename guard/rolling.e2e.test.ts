@@ -2,16 +2,8 @@ import { expect, test } from 'vitest';
 import { bundle } from './testing/bundle.ts';
 import type { Pod } from './testing/pods.ts';
 import { balanced, freePort, startPod } from './testing/pods.ts';
+import { CALL, HEADERS, INITIALIZE } from './testing/requests.ts';
 import { eventually } from './testing/running.ts';
-
-const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-const INITIALIZE = {
-  jsonrpc: '2.0',
-  id: 1,
-  method: 'initialize',
-  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
-};
-const CALL = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'test_simple_text', arguments: {} } };
 
 test('two hundred sessions survive a rolling restart: a client that begins anew on 404 sees no error', async () => {
   const port = await freePort();

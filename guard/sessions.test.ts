@@ -12,6 +12,7 @@ import { randomSealingKey, Sealer } from './session/seal.ts';
 import { bundle, policy } from './testing/bundle.ts';
 import type { Pod } from './testing/pods.ts';
 import { balanced, startPod, startPods } from './testing/pods.ts';
+import { CALL, HEADERS, initialize, post } from './testing/requests.ts';
 import { eventually, runGuard } from './testing/running.ts';
 import { rpcMethod, scriptedServer, tool } from './testing/scripted.ts';
 
@@ -26,25 +27,6 @@ async function pods(count: number, rules?: Bundle): Promise<Pod[]> {
   const made = await startPods(count, rules);
   for (const each of made) stopping.push(each.server.stop, each.guard.stop);
   return made;
-}
-
-const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-const INITIALIZE = {
-  jsonrpc: '2.0',
-  id: 1,
-  method: 'initialize',
-  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
-};
-const CALL = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'test_simple_text', arguments: {} } };
-
-function post(url: string, body: object, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(url, { method: 'POST', headers: { ...HEADERS, ...headers }, body: JSON.stringify(body) });
-}
-
-async function initialize(url: string, headers: Record<string, string> = {}): Promise<string> {
-  const response = await post(url, INITIALIZE, headers);
-  await response.text();
-  return response.headers.get('mcp-session-id') ?? '';
 }
 
 describe('behind a load balancer that knows no sessions', () => {
