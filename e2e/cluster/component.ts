@@ -41,6 +41,8 @@ export class Component {
   readonly logPath: string;
   readonly #options: ComponentOptions;
   #process: ProcessIdentity | undefined;
+  /** What started it: itself, or nsenter around it. */
+  #wrapper: ProcessIdentity | undefined;
 
   constructor(options: ComponentOptions) {
     this.name = options.name;
@@ -58,6 +60,7 @@ export class Component {
     const { command, place, ready, onProcess } = this.#options;
     const exited = new AbortController();
     const wrapper = this.#spawn(place.wrap(command), exited);
+    this.#wrapper = wrapper;
     this.#process = place.forks ? await onlyChild(wrapper) : wrapper;
     onProcess(this.name, this.#process);
     const end = performance.now() + START_TIMEOUT_MS;
@@ -77,6 +80,7 @@ export class Component {
       return;
     }
     signal(running, 'SIGCONT');
+    this.#wakeWrapper();
     if (!(await gone(running, GRACE_MS))) {
       await this.kill();
     }
@@ -102,6 +106,12 @@ export class Component {
 
   resume(): void {
     this.#signal('SIGCONT');
+    this.#wakeWrapper();
+  }
+
+  /** nsenter stops itself when its child is stopped, and nobody else continues it: it would stay behind. */
+  #wakeWrapper(): void {
+    if (this.#wrapper !== undefined) signal(this.#wrapper, 'SIGCONT');
   }
 
   #signal(name: NodeJS.Signals): void {
