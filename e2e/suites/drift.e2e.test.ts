@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { Annotation } from '../../api/group.ts';
+import { Annotation, guardNames } from '../../api/group.ts';
 import type { MCPServerSpecInput } from '../../api/mcpserver.ts';
 import type { KubeObject, ObjectName, Resource } from '../../operator/kube/object.ts';
 import {
@@ -244,6 +244,22 @@ test('a server without a guard that turns to what needs one is refused in words,
   ).rejects.toThrow(/spec\.guard\.enabled: .*authentication\.type other than None needs the guard: remove guard\.enabled: false/);
   await fleet.ready(namespace, 'turned');
   expect(await fleet.call(namespace, 'turned', 'echo', { message: 'as before' })).toBe('as before');
+});
+
+test('a guard that is switched off takes what it enforced with it, and the server goes on', async () => {
+  const namespace = await fleet.namespace();
+  const policy = { namespace, name: guardNames('switched').policy };
+  await fleet.apply(namespace, 'switched', faulty());
+  await fleet.ready(namespace, 'switched');
+  expect(await fleet.find(ConfigMaps, policy)).toBeDefined();
+  await fleet.apply(namespace, 'switched', faulty([], UNGUARDED));
+  await fleet.eventually(
+    () => fleet.find(ConfigMaps, policy),
+    (found) => found === undefined,
+    60,
+  );
+  await fleet.ready(namespace, 'switched', 120);
+  expect(await fleet.call(namespace, 'switched', 'echo', { message: 'bare' })).toBe('bare');
 });
 
 test('kubectl rollout restart works, and what others put into pods stays and is told', async () => {

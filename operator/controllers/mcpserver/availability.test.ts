@@ -13,6 +13,7 @@ const wanted: Wanted = {
     env: [],
     memoryLimit: '512Mi',
     readOnlyRootFilesystem: true,
+    unstartedSeconds: [58, 160],
     mounts: new Map([
       ['mount-etc-tls', { path: '/etc/tls', source: 'Secret tls' }],
       ['mount-all', { path: '/all', source: undefined }],
@@ -137,6 +138,14 @@ describe('availability', () => {
       pods: [crashed({ exitCode: 143 })],
       warnings: [warning('Unhealthy', 'Startup probe failed: dial tcp 10.0.0.1:8080: connect: connection refused')],
       expected: ['False', 'CrashLooping', /nothing listened on port 8080 in time/],
+    },
+    'a container that the kubelet ended because nothing listened, before its events arrive': {
+      pods: [crashed({ exitCode: 0, startedAt: '2026-11-28T12:00:00Z', finishedAt: '2026-11-28T12:01:00Z' })],
+      expected: ['False', 'CrashLooping', /nothing listened on port 8080 in time/],
+    },
+    'a container that ended by itself, sooner than the kubelet would have ended it': {
+      pods: [crashed({ exitCode: 0, startedAt: '2026-11-28T12:00:00Z', finishedAt: '2026-11-28T12:00:05Z' })],
+      expected: ['False', 'CrashLooping', /ended without an error/],
     },
     'a package that cannot be installed': {
       pods: [

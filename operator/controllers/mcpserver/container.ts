@@ -23,6 +23,8 @@ export function resources({ resources: given }: MCPServerSpec): NonNullable<Cont
   } as NonNullable<Container['resources']>;
 }
 
+type Probe = NonNullable<Container['startupProbe']>;
+
 /** The container called `server`. */
 export function serverContainer(server: MCPServer, settings: ChildSettings, mounts: readonly VolumeMount[]): Container {
   const { spec } = server;
@@ -84,26 +86,43 @@ function environment(spec: MCPServerSpec): NonNullable<Container['env']> {
   return given.some(({ name }) => name === 'HOME') ? given : [{ name: 'HOME', value: '/tmp' }, ...given];
 }
 
+/** Beyond the drain: for the container to end after the signal. */
+const SHUTDOWN_SECONDS = 15;
+
+export const terminationGracePeriodSeconds = ({ rollout }: MCPServerSpec): number => rollout.drainSeconds + SHUTDOWN_SECONDS;
+
 /** A package that compiles on its first start takes long; an image that does not listen after a minute never will. */
 const STARTUP_SECONDS = { container: 60, package: 300 };
 const STARTUP_PERIOD_SECONDS = 2;
 
-function probes(
-  { probes: given = {}, package: workload, guard, transport }: MCPServerSpec,
-  port: number,
-): Pick<Container, 'startupProbe' | 'livenessProbe' | 'readinessProbe'> {
+function startupProbe({ probes: given, package: workload, transport }: MCPServerSpec, port: number): Probe {
+  if (given?.startup !== undefined) return given.startup;
   const seconds = workload === undefined ? STARTUP_SECONDS.container : STARTUP_SECONDS.package;
   const rhythm = { periodSeconds: STARTUP_PERIOD_SECONDS, failureThreshold: seconds / STARTUP_PERIOD_SECONDS, timeoutSeconds: 1 };
-  const tcpSocket = { port };
   // The kubelet cannot reach what listens on 127.0.0.1 of the pod; the guard can.
-  const startup = transport.bind === 'Loopback' ? adminProbe('/upstream', rhythm) : { tcpSocket, successThreshold: 1, ...rhythm };
+  return transport.bind === 'Loopback' ? adminProbe('/upstream', rhythm) : { tcpSocket: { port }, successThreshold: 1, ...rhythm };
+}
+
+/** How long a container has run, in seconds, when the kubelet has ended it because its startup probe never succeeded: at least and at most. */
+export function unstartedSeconds(spec: MCPServerSpec): readonly [least: number, most: number] {
+  const probe = startupProbe(spec, serverPort(spec.transport) ?? 0);
+  const { initialDelaySeconds = 0, periodSeconds = 10, failureThreshold = 3, timeoutSeconds = 1 } = probe;
+  // Times in a pod's status are whole seconds.
+  const least = initialDelaySeconds + periodSeconds * (failureThreshold - 1) - 1;
+  const grace = probe.terminationGracePeriodSeconds ?? terminationGracePeriodSeconds(spec);
+  return [least, initialDelaySeconds + (periodSeconds + timeoutSeconds) * failureThreshold + grace + 1];
+}
+
+function probes(spec: MCPServerSpec, port: number): Pick<Container, 'startupProbe' | 'livenessProbe' | 'readinessProbe'> {
+  const { probes: given = {}, guard } = spec;
+  const tcpSocket = { port };
   // With a guard its readiness asks the server, too.
   const readiness = guard.enabled
     ? undefined
     : { tcpSocket, periodSeconds: 5, failureThreshold: 3, timeoutSeconds: 1, successThreshold: 1 };
   const readinessProbe = given.readiness ?? readiness;
   return {
-    startupProbe: given.startup ?? startup,
+    startupProbe: startupProbe(spec, port),
     ...(readinessProbe !== undefined && { readinessProbe }),
     ...(given.liveness !== undefined && { livenessProbe: given.liveness }),
   };

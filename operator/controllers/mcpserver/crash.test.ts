@@ -6,6 +6,7 @@ const expected: Expectation = {
   env: ['LOG_LEVEL', 'API_KEY'],
   memoryLimit: '512Mi',
   readOnlyRootFilesystem: true,
+  unstartedSeconds: [58, 160],
   mounts: new Map(),
 };
 const crash = (changes: Partial<Crash>): Crash => ({ exitCode: 1, reason: 'Error', log: '', neverListened: false, ...changes });

@@ -4,6 +4,7 @@ import { crashHint, type Expectation } from './crash.ts';
 import { logTail, oneLine } from './quote.ts';
 
 type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
+type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
 
 /** A Warning event about a pod. */
 export interface PodWarning {
@@ -98,7 +99,10 @@ const crashLooping: Check = ({ pod, expected, warnings }) => {
     const ended = endOf(status);
     if (ended === undefined || (ended.exitCode === 0 && runsOnce(pod, status))) continue;
     const log = logTail(ended.message);
-    const neverListened = status.name === SERVER_CONTAINER && startupProbeFailed(pod, warnings) && [137, 143, 0].includes(ended.exitCode);
+    const neverListened =
+      status.name === SERVER_CONTAINER &&
+      [137, 143, 0].includes(ended.exitCode) &&
+      (startupProbeFailed(pod, warnings) || ranUntilGivenUp(status, ended, expected));
     const hint = crashHint({ exitCode: ended.exitCode, reason: ended.reason, log, neverListened }, expected);
     const what = status.name === INSTALL_CONTAINER ? 'The package cannot be installed: its installer' : `Container ${status.name}`;
     const how = ended.reason === 'OOMKilled' ? 'ran out of memory' : `ended with exit code ${ended.exitCode}`;
@@ -219,7 +223,7 @@ const waitingFor = (pod: Pod, ...reasons: readonly string[]): ContainerStatus | 
  * How a container that is not ready last ended. Between two attempts it runs for a while: it is the same crash loop as long as it is
  * not ready, so its past counts, or the condition would change at every restart.
  */
-function endOf(status: ContainerStatus): NonNullable<NonNullable<ContainerStatus['state']>['terminated']> | undefined {
+function endOf(status: ContainerStatus): Terminated | undefined {
   if (status.ready && status.state?.running !== undefined) return undefined;
   const { state, lastState } = status;
   if (state?.terminated !== undefined) return state.terminated;
@@ -231,6 +235,16 @@ const about = (pod: Pod, warnings: readonly PodWarning[], ...reasons: readonly s
 
 const startupProbeFailed = (pod: Pod, warnings: readonly PodWarning[]): boolean =>
   about(pod, warnings, 'Unhealthy').some(({ message }) => message.startsWith('Startup probe failed'));
+
+/** A kubelet with much to tell sends its events late, or not at all: how long the container ran says the same. */
+function ranUntilGivenUp(
+  { started }: ContainerStatus,
+  { startedAt, finishedAt }: Terminated,
+  { unstartedSeconds: [least, most] }: Expectation,
+): boolean {
+  const seconds = (Date.parse(finishedAt ?? '') - Date.parse(startedAt ?? '')) / 1000;
+  return started !== true && seconds >= least && seconds <= most;
+}
 
 /** runc wraps its cause in a chain of its own steps; the end of it is the news. */
 function startError(message: string | undefined): string {

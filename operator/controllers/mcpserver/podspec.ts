@@ -1,7 +1,7 @@
 import { Annotation } from '../../../api/group.ts';
 import type { PodSpec, PodTemplateSpec } from '../../kube/wire.ts';
 import { canonical } from './canonical.ts';
-import { resources, serverContainer } from './container.ts';
+import { resources, serverContainer, terminationGracePeriodSeconds } from './container.ts';
 import { guardContainer, guardVolumes } from './guard.ts';
 import { type ChildInput, hasGuard, runsElsewhere } from './input.ts';
 import { labels, selector, sorted } from './names.ts';
@@ -11,9 +11,6 @@ import { podSecurityContext } from './security.ts';
 import { serviceAccountName } from './serviceaccount.ts';
 import { shimInstaller, shimVolumes } from './stdio.ts';
 import { mountedVolumes } from './volumes.ts';
-
-/** Beyond the drain: for the container to end after the signal. */
-const SHUTDOWN_SECONDS = 15;
 
 /** The pod of a server, with the user's `podTemplate` merged over it. */
 export function podTemplate({ server, settings, configDigest }: ChildInput): PodTemplateSpec {
@@ -30,7 +27,7 @@ export function podTemplate({ server, settings, configDigest }: ChildInput): Pod
       // Every Service of the namespace would become environment variables, in the order of their making.
       enableServiceLinks: false,
       securityContext: podSecurityContext(spec, settings.assignIDs),
-      terminationGracePeriodSeconds: spec.rollout.drainSeconds + SHUTDOWN_SECONDS,
+      terminationGracePeriodSeconds: terminationGracePeriodSeconds(spec),
       ...parts,
       ...(spec.imagePullSecrets !== undefined && spec.imagePullSecrets.length > 0 && { imagePullSecrets: spec.imagePullSecrets }),
       ...scheduling({ server }),

@@ -3,7 +3,7 @@ import type { MCPServer } from '../../../api/mcpserver.ts';
 import { type Key, keyOf } from '../../kube/object.ts';
 import type { Event } from '../../kube/wire.ts';
 import type { Wanted, Workload } from './availability.ts';
-import { resources } from './container.ts';
+import { resources, unstartedSeconds } from './container.ts';
 import type { PodWarning } from './poddiagnosis.ts';
 import { isRootReadOnly } from './security.ts';
 import { By, type Stores } from './stores.ts';
@@ -38,6 +38,7 @@ export function wanted({ spec }: MCPServer): Wanted {
       env: (spec.env ?? []).map(({ name }) => name),
       memoryLimit,
       readOnlyRootFilesystem: isRootReadOnly(spec),
+      unstartedSeconds: unstartedSeconds(spec),
       mounts: mountedSources(spec.mounts),
     },
   };
