@@ -101,7 +101,7 @@ describe('a token', () => {
     expect(server.calls()[0]?.headers.authorization).toBeUndefined();
     const metrics = await (await fetch(`http://127.0.0.1:${guard.ports.metrics}/metrics`)).text();
     for (const text of [guard.auditText(), guard.logText(), metrics]) expect(text).not.toContain(token.split('.')[2]);
-    expect(guard.audit()[0]).toMatchObject({ caller: { type: 'jwt', issuer: idp.url, subject: 'alice', groups: ['dev'] } });
+    expect((await guard.audit())[0]).toMatchObject({ caller: { type: 'jwt', issuer: idp.url, subject: 'alice', groups: ['dev'] } });
   });
 
   test('of a rotated key passes once the new keys have come, without a restart', async () => {
@@ -124,7 +124,7 @@ describe('a token', () => {
     const token = await idp.token({ claims: { groups: ['dev'], 'https://example.com/roles': ['ops'] } });
     const groups = async (): Promise<unknown> => {
       await call(guard, bearer(token));
-      return (guard.audit().at(-1)?.['caller'] as Record<string, unknown> | undefined)?.['groups'];
+      return ((await guard.audit()).at(-1)?.['caller'] as Record<string, unknown> | undefined)?.['groups'];
     };
     await eventually(async () => JSON.stringify(await groups()) === '["ops"]', 'the bundle holds');
   });
@@ -200,7 +200,7 @@ test('a ServiceAccount of the cluster is known by its token, for its audience al
   const sub = 'system:serviceaccount:agents:triage';
   const good = await idp.token({ sub, aud: 'mcp-fleet.dev' });
   await eventually(async () => (await call(guard, bearer(good))).status === 200, 'the bundle holds');
-  expect(guard.audit().at(-1)).toMatchObject({ caller: { type: 'serviceAccount', subject: 'agents/triage' } });
+  expect((await guard.audit()).at(-1)).toMatchObject({ caller: { type: 'serviceAccount', subject: 'agents/triage' } });
   expect((await call(guard, bearer(await idp.token({ sub, aud: 'https://kubernetes.default.svc' })))).status).toBe(401);
   expect((await call(guard, bearer(await idp.token({ sub: 'alice', aud: 'mcp-fleet.dev' })))).status).toBe(401);
 });
@@ -217,7 +217,7 @@ describe('an API key', () => {
     const { guard, server } = await guarded({ apiKeys: { 'ci-bot': 'key-of-bot\n', nobody: '' }, authentication: { jwt: [] } });
     expect((await call(guard, headers)).status).toBe(status);
     if (status !== 200) return;
-    expect(guard.audit()[0]).toMatchObject({ caller: { type: 'apiKey', subject: 'ci-bot' } });
+    expect((await guard.audit())[0]).toMatchObject({ caller: { type: 'apiKey', subject: 'ci-bot' } });
     expect(JSON.stringify(server.calls())).not.toContain('key-of-bot');
     expect(guard.auditText()).not.toContain('key-of-bot');
   });

@@ -27,7 +27,7 @@ async function pods(): Promise<{ leaving: Pod; staying: Pod }> {
   return { leaving, staying };
 }
 
-const methods = ({ guard }: Pod): unknown[] => guard.audit().map(({ method }) => method);
+const methods = async ({ guard }: Pod): Promise<unknown[]> => (await guard.audit()).map(({ method }) => method);
 
 describe('a new session', () => {
   test('that reaches a pod which leaves begins at a sibling, and works through both', async () => {
@@ -35,8 +35,8 @@ describe('a new session', () => {
     leaving.guard.guard.leave();
     const id = await initialize(leaving.url);
     for (const { url } of [leaving, staying]) expect((await post(url, CALL, { 'mcp-session-id': id })).status).toBe(200);
-    expect(methods(leaving)).not.toContain('initialize');
-    expect(methods(staying).filter((method) => method === 'tools/call')).toHaveLength(2);
+    expect(await methods(leaving)).not.toContain('initialize');
+    expect((await methods(staying)).filter((method) => method === 'tools/call')).toHaveLength(2);
     leaving.guard.guard.drain();
     expect(await initialize(leaving.url)).not.toBe('');
     expect((await post(leaving.url, CALL, { 'mcp-session-id': id })).status).toBe(200);
@@ -59,7 +59,7 @@ describe('a new session', () => {
     leaving.guard.guard.leave();
     const id = (await post(leaving.url, INITIALIZE, { 'x-mcp-fleet-hop': '1' })).headers.get('mcp-session-id') ?? '';
     expect((await post(leaving.url, CALL, { 'mcp-session-id': id })).status).toBe(200);
-    expect(methods(leaving)).toContain('initialize');
+    expect(await methods(leaving)).toContain('initialize');
   });
 
   test('is never sent twice: a sibling that may have seen it is the last to get it', async () => {
@@ -108,8 +108,8 @@ describe('a request that is handed over', () => {
     guard.guard.leave();
     const broken = await post(guard.url, INITIALIZE);
     await broken.text().catch(() => undefined);
-    await eventually(() => guard.audit().length > 0, 'the record is written');
-    expect(guard.audit()).toMatchObject([
+    await eventually(async () => (await guard.audit()).length > 0, 'the record is written');
+    expect(await guard.audit()).toMatchObject([
       { method: 'initialize', decision: 'error', code: 'HANDOVER', cause: expect.stringContaining('closed') },
     ]);
     const metrics = await (await fetch(`http://127.0.0.1:${guard.ports.metrics}/metrics`)).text();
@@ -130,8 +130,8 @@ describe('a request that is handed over', () => {
     await eventually(() => requests.length > 0, 'the sibling has the request');
     leaving.abort();
     await expect(answer).rejects.toThrow();
-    await eventually(() => guard.audit().length > 0, 'the record is written');
-    expect(guard.audit()).toMatchObject([{ method: 'tools/call', code: 'HANDOVER', cause: 'the caller disconnected' }]);
+    await eventually(async () => (await guard.audit()).length > 0, 'the record is written');
+    expect(await guard.audit()).toMatchObject([{ method: 'tools/call', code: 'HANDOVER', cause: 'the caller disconnected' }]);
   });
 
   test('and answered leaves none here, and no memory of its body taken', async () => {
@@ -141,7 +141,7 @@ describe('a request that is handed over', () => {
     const large = { ...INITIALIZE, params: { ...INITIALIZE.params, _meta: { pad: 'x'.repeat(4_000_000) } } };
     // More than all bodies together may take at once.
     for (let request = 0; request < 18; request += 1) expect((await post(guard.url, large)).status).toBe(200);
-    expect(guard.audit()).toEqual([]);
+    expect(await guard.audit()).toEqual([]);
     expect(other.server.calls('initialize')).toHaveLength(18);
   });
 });

@@ -275,7 +275,7 @@ test('mode Audit changes no byte and records what it would have refused', async 
   const { guard } = await guarded([audited]);
   expect((await rpc(guard, 'tools/list')).text).toBe(LIST_TEXT);
   expect((await call(guard, 'write')).body.result?.content?.[0]?.text).toBe('done');
-  expect(guard.audit().find((record) => record['method'] === 'tools/call')).toMatchObject({ decision: 'wouldDeny', code: 'CLASS' });
+  expect((await guard.audit()).find((record) => record['method'] === 'tools/call')).toMatchObject({ decision: 'wouldDeny', code: 'CLASS' });
 });
 
 test('a tool that changes after it was pinned is caught in the caller’s own list', async () => {
@@ -304,7 +304,7 @@ test('every request has exactly one closing record, and the chain holds', async 
   const { createHash } = await import('node:crypto');
   await Promise.all([call(guard, 'read'), call(guard, 'write'), rpc(guard, 'tools/list'), rpc(guard, 'vendor/x')]);
   await fetch(guard.url, { method: 'PUT' });
-  await eventually(() => guard.audit().length === 5, 'five records');
+  await eventually(async () => (await guard.audit()).length === 5, 'five records');
   let previous = '';
   for (const line of guard
     .auditText()
@@ -315,8 +315,7 @@ test('every request has exactly one closing record, and the chain holds', async 
     previous = `sha256:${createHash('sha256').update(`${line}\n`).digest('hex')}`;
   }
   expect(
-    guard
-      .audit()
+    (await guard.audit())
       .map((record) => [record['method'], record['decision'], record['code']].join(' '))
       .toSorted((a, b) => (a < b ? -1 : 1)),
   ).toEqual([

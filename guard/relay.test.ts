@@ -224,10 +224,10 @@ describe('a caller that goes away', () => {
     } else {
       await eventually(() => server.calls().length === 1, 'the call arrived');
       finish();
-      await eventually(() => guard.audit().some((record) => record['method'] === 'tools/call'), 'the call was closed');
+      await eventually(async () => (await guard.audit()).some((record) => record['method'] === 'tools/call'), 'the call was closed');
       expect(closed).toBe(false);
     }
-    await eventually(() => guard.audit().filter((record) => record['method'] === 'tools/call').length === 1, 'one record');
+    await eventually(async () => (await guard.audit()).filter((record) => record['method'] === 'tools/call').length === 1, 'one record');
   });
 });
 

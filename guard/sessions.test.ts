@@ -49,7 +49,8 @@ describe('behind a load balancer that knows no sessions', () => {
       expect(JSON.stringify(await client.callTool({ name: 'test_elicitation', arguments: { message: 'who?' } }))).toContain('me@x');
     }
     // The pod that has the session records everything, the others nothing of it.
-    const recorded = members.map(({ guard }) => guard.audit().filter((record) => record['method'] === 'tools/call').length);
+    const audits = await Promise.all(members.map(({ guard }) => guard.audit()));
+    const recorded = audits.map((audit) => audit.filter((record) => record['method'] === 'tools/call').length);
     expect(recorded.toSorted((a, b) => a - b)).toEqual([0, 0, 10]);
   });
 });
@@ -90,7 +91,7 @@ describe('a session id', () => {
     const other = await startPod(2, here.guard.ports.data);
     stopping.push(other.server.stop, other.guard.stop);
     expect((await post(here.url, CALL, { 'mcp-session-id': id })).status).toBe(404);
-    expect(other.guard.audit().filter((record) => record['method'] === 'tools/call')).toHaveLength(0);
+    expect((await other.guard.audit()).filter((record) => record['method'] === 'tools/call')).toHaveLength(0);
   });
 
   test('that was handed over once is not handed over again', async () => {

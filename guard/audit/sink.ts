@@ -6,7 +6,7 @@ const MAXIMUM_WAITING = 4 * 1024 * 1024;
 /** A write that takes longer than this, milliseconds, says that nobody reads. */
 const STALLED = 1_000;
 /** How long lines gather before they are written, milliseconds: one write for each call would cost as much as deciding on it. */
-const GATHERING = 5;
+export const GATHERING = 5;
 /** A writer that fails is tried again after this time, milliseconds. */
 const RETRY = 200;
 

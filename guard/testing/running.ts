@@ -1,7 +1,9 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Bundle, IssuerKeys } from '../../mcp/policy/bundle.ts';
+import { GATHERING } from '../audit/sink.ts';
 import type { Ports } from '../guard.ts';
 import { Guard } from '../guard.ts';
 import { processLog } from '../log.ts';
@@ -28,8 +30,8 @@ export interface RunningGuard {
   readonly ports: Ports;
   /** Where callers go. */
   readonly url: string;
-  /** The audit records so far. */
-  readonly audit: () => readonly Record<string, unknown>[];
+  /** The audit records so far, with what has gathered. */
+  readonly audit: () => Promise<readonly Record<string, unknown>[]>;
   /** The audit log as it was written. */
   readonly auditText: () => string;
   /** Everything that was logged besides. */
@@ -78,7 +80,11 @@ export async function runGuard(options: RunningOptions): Promise<RunningGuard> {
     guard,
     ports,
     url: `http://127.0.0.1:${ports.data}/mcp`,
-    audit: () => lines(audit),
+    audit: async () => {
+      // A timer of this process, as the guard's is: that one is the sooner.
+      await delay(2 * GATHERING);
+      return lines(audit);
+    },
     auditText: () => audit,
     logText: () => log,
     write,

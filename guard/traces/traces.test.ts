@@ -57,7 +57,7 @@ async function spans(): Promise<readonly Collector['spans'][number][]> {
 
 test('a call has a span as its caller sees it and one between guard and server, under the span of the caller', async () => {
   await call({ meta: { traceparent: PARENT } });
-  const audited = guard.audit()[0]?.['traceId'];
+  const audited = (await guard.audit())[0]?.['traceId'];
   const [whole, leg, ...others] = await spans();
   expect(others).toEqual([]);
   expect(collector.paths).toEqual(['/v1/traces']);
@@ -93,7 +93,7 @@ test('a refused call has one span, with the rule; it fails', async () => {
 
 test('without a parent a trace begins; the audit record names it', async () => {
   await call();
-  const audited = guard.audit()[0]?.['traceId'];
+  const audited = (await guard.audit())[0]?.['traceId'];
   const [whole] = await spans();
   expect(whole?.parentSpanId).toBeUndefined();
   expect(audited).toBe(whole?.traceId);
