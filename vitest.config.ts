@@ -41,7 +41,8 @@ export default defineConfig({
           exclude: ['**/node_modules/**', 'e2e/suites/**'],
           testTimeout: 180_000,
           hookTimeout: 300_000,
-          maxWorkers: 1,
+          // Most of them have a cluster of their own, and wait for it half of the time.
+          maxWorkers: 2,
         },
       },
       {

@@ -73,6 +73,17 @@ const reachable = (): Promise<unknown> =>
 const needless = async (since: AuditMark, touched: readonly string[]): Promise<string[]> =>
   (await since.requests((request) => isOperatorWrite(request) && !touched.some((name) => request.name.startsWith(name)))).map(said);
 
+/** Whoever goes on from here goes on from nothing left to do. */
+const atRest = (): Promise<unknown> =>
+  fleet.eventually(
+    async () => {
+      const since = await mark();
+      await delay(3_000);
+      return (await since.requests(isOperatorWrite)).map(said);
+    },
+    (made) => made.length === 0,
+  );
+
 /** Objects that the operator made more than once. */
 async function madeTwice(since: AuditMark): Promise<string[]> {
   const made = (await since.requests((request) => isOperatorWrite(request) && request.code === 201)).map(said);
@@ -162,6 +173,7 @@ test('a leader that is killed while twenty servers converge leaves no gap and no
 });
 
 test('servers go on serving without an operator, which repairs what happened meanwhile', async () => {
+  await atRest();
   await using traffic = new Traffic(await fleet.url(namespace, 'steady'), 'where', 200);
   await kubectl(['scale', `deployment/${OPERATOR}`, '-n', NAMESPACE, '--replicas=0']);
   await fleet.eventually(
