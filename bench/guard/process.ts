@@ -49,6 +49,7 @@ export type Policies = 'none' | 'audit off' | 'audit on';
 
 /** As image and pod have them. */
 const NODE_FLAGS = ['--max-old-space-size-percentage=70', '--max-semi-space-size=4'];
+const MALLOC = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' };
 
 /** The guard's program out of its bundle, with a policy that has a ceiling and one rule. Its audit log goes nowhere, by the same writes as ever. */
 export async function startGuard(name: string, upstream: readonly string[], policies: Policies): Promise<Subject> {
@@ -59,7 +60,7 @@ export async function startGuard(name: string, upstream: readonly string[], poli
   writeFileSync(file, JSON.stringify(bundle(policies === 'none' ? {} : { policies: [policy({ access, audit, rules })] })));
   const flags = ['--bundle', file, '--address', '127.0.0.1', '--control', '', '--farewell-seconds', '0', ...upstream];
   for (const port of ['data', 'admin', 'metrics']) flags.push(`--${port}-port`, '0');
-  const child = node(SUBJECT_CORE, [...NODE_FLAGS, join(DIRECTORY, 'guard.mjs'), ...flags], ['ignore', 'ignore', 'pipe']);
+  const child = node(SUBJECT_CORE, [...NODE_FLAGS, join(DIRECTORY, 'guard.mjs'), ...flags], ['ignore', 'ignore', 'pipe'], MALLOC);
   let log = '';
   child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
   await eventually(() => log.includes('"msg":"started"'), `the guard started: ${log}`, 30_000);
