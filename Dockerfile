@@ -22,8 +22,11 @@ COPY LICENSE dist/*.mjs dist/*.mjs.map ./
 ARG TARGETARCH
 COPY --chmod=0755 dist/stdio-shim-${TARGETARCH} ./stdio-shim
 
-# V8 sizes its heap from the container's limit instead of the machine's memory. A small young generation saves 25 MiB at 1,000 servers.
+# V8 sizes its heap from the container's limit instead of the machine's memory. A small young generation saves 25 MiB at 1,000 servers. The C library has
+# one pool of memory for the few threads, and gives back what is free: 3 MiB of a guard at rest.
 ENV NODE_ENV=production \
+    MALLOC_ARENA_MAX=1 \
+    MALLOC_TRIM_THRESHOLD_=131072 \
     NODE_OPTIONS="--enable-source-maps --max-old-space-size-percentage=70 --max-semi-space-size=4"
 
 # nonroot of the base image; as numbers, so that the kubelet can check runAsNonRoot.

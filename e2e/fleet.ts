@@ -158,8 +158,7 @@ export class Fleet implements AsyncDisposable {
 
   /** The same at an address. */
   async callAt(url: URL, tool: string, args: Readonly<Record<string, unknown>> = {}): Promise<string> {
-    const client = new MCPClient({ name: 'e2e', version: '1' }, { versionNegotiation: { mode: 'auto' } });
-    await client.connect(new StreamableHTTPClientTransport(url));
+    const client = await this.#connected(url);
     try {
       const { content, isError } = await client.callTool({ name: tool, arguments: { ...args } });
       const text = content.map((part) => (part.type === 'text' ? part.text : '')).join('');
@@ -167,6 +166,19 @@ export class Fleet implements AsyncDisposable {
       return text;
     } finally {
       await client.close();
+    }
+  }
+
+  /** A Service that is new exists for callers once kube-proxy has heard of it: until then there is no way to its address. */
+  async #connected(url: URL, patience = 20): Promise<MCPClient> {
+    const client = new MCPClient({ name: 'e2e', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+    try {
+      await client.connect(new StreamableHTTPClientTransport(url));
+      return client;
+    } catch (error) {
+      if (patience === 0 || !causes(error).includes('ENETUNREACH')) throw error;
+      await delay(500);
+      return this.#connected(url, patience - 1);
     }
   }
 
@@ -188,6 +200,13 @@ export class Fleet implements AsyncDisposable {
     for (const name of this.#namespaces) await this.client.delete(Namespaces, { name }).catch(() => undefined);
     await this.#transport.close();
   }
+}
+
+/** Codes of an error and of all that led to it. The official client keeps causes in `data`. */
+function causes(error: unknown): unknown[] {
+  if (!(error instanceof Error)) return [];
+  const { code, data } = error as { readonly code?: unknown; readonly data?: { readonly cause?: unknown } };
+  return [code, ...causes(error.cause), ...causes(data?.cause)];
 }
 
 /** A server may be Ready while its newest revision rolls out; not once that is done. */

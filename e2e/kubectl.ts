@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { binaries } from './cluster/binaries.ts';
+import type { Pod } from '../operator/kube/wire.ts';
 import { executable } from './cluster/place.ts';
 
 /** Runs kubectl against one cluster. Answers standard output; errors carry what kubectl wrote. */
@@ -10,6 +11,11 @@ export type Kubectl = (args: readonly string[], input?: string) => Promise<strin
 export async function kubectlFor(kubeconfig: string): Promise<Kubectl> {
   const { kubectl } = await binaries(['kubectl'], () => undefined);
   return runner(kubectl, { ...process.env, KUBECONFIG: kubeconfig });
+}
+
+/** Once pods are gone for the API server, too: a kubelet with much to do may say so a minute after their last container ended. */
+export async function gone(kubectl: Kubectl, namespace: string, pods: readonly Pod[]): Promise<void> {
+  await kubectl(['wait', '--for=delete', '--timeout=240s', '-n', namespace, ...pods.map(({ metadata }) => `pod/${metadata.name}`)]);
 }
 
 /** This machine's own kubectl, or else the pinned one, for whatever cluster the environment names. */

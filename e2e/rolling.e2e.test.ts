@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ConformantClient, type SDK } from './conformant.ts';
 import { faulty, Fleet } from './fleet.ts';
-import type { Kubectl } from './kubectl.ts';
+import { gone, type Kubectl } from './kubectl.ts';
 import { type OperatedCluster, operatedCluster } from './operated.ts';
 
 /** On a cluster of its own: pods that wait for a processor which others have are late for everybody. */
@@ -53,8 +53,7 @@ test('a rolling restart of three pods ends no call of two hundred sessions, and 
   const before = await fleet.pods(namespace, 'good');
 
   await kubectl(['rollout', 'restart', 'deployment/good', '-n', namespace]);
-  const names = before.map(({ metadata }) => `pod/${metadata.name}`);
-  await kubectl(['wait', '--for=delete', '--timeout=150s', '-n', namespace, ...names]);
+  await gone(kubectl, namespace, before);
   replaced = true;
   await fleet.eventually(
     () => Promise.resolve(arrived.size),
@@ -70,7 +69,7 @@ test('a rolling restart of three pods ends no call of two hundred sessions, and 
   // No stream broke off, and nothing else was out of order.
   expect(clients.flatMap(({ complaints }) => complaints)).toEqual([]);
   expect(clients.filter(({ sessions }) => sessions < 2)).toEqual([]);
-}, 300_000);
+}, 480_000);
 
 /** Clients with sessions, half of each SDK; ten at a time begin theirs. */
 async function connected(url: URL): Promise<ConformantClient[]> {

@@ -69,17 +69,22 @@ async function discover(connection: Connection, exchange: Exchange): Promise<Ser
 }
 
 async function discoverAnswer(connection: Connection, exchange: Exchange): Promise<{ answer: DiscoverAnswer; result?: JsonObject }> {
-  // A legacy server may leave an unknown method unanswered: half of the time remains for `initialize`.
-  const half = AbortSignal.timeout(Math.ceil(exchange.limits.timeoutMs / 2));
+  // A legacy server may leave an unknown method unanswered: half of the time remains for `initialize`. Where no connection came about there is nothing else to try.
+  const half = new AbortController();
+  const timer = setTimeout(() => {
+    if (exchange.own?.connected() !== false) half.abort();
+  }, exchange.limits.timeoutMs / 2);
   try {
-    const result = await connection.request('server/discover', {}, { signal: AbortSignal.any([exchange.signal, half]) });
+    const result = await connection.request('server/discover', {}, { signal: AbortSignal.any([exchange.signal, half.signal]) });
     return { answer: { kind: 'Result', result }, result };
   } catch (error) {
     if (error instanceof RefusedError) return { answer: { kind: 'Error', code: error.error.code, data: error.error.data } };
     if (exchange.signal.aborted) throw exchange.signal.reason;
-    if (half.aborted && exchange.own?.connected() !== false) return { answer: { kind: 'Other' } };
+    if (half.signal.aborted) return { answer: { kind: 'Other' } };
     if (error instanceof Fault && error.kind === 'ProtocolError') return { answer: { kind: 'Other' } };
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

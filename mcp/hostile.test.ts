@@ -1,6 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { call } from './call.ts';
 import type { Send } from './http.ts';
 import { probe } from './probe.ts';
 import { httpListener, initialized, scripted, tcpListener } from './testing/listener.ts';
@@ -269,10 +274,37 @@ test('a server that leaves only server/discover unanswered is verified all the s
     if (!body.includes('"id"')) return response.writeHead(202).end();
     return response.writeHead(200, json).end(reply(body, initialized({ capabilities: {} })));
   });
-  expect(await probe({ url: server.url }, { limits: { timeoutMs: 600 } })).toMatchObject({
+  expect(await probe({ url: server.url }, { limits: { timeoutMs: 3_000 } })).toMatchObject({
     outcome: 'Verified',
     server: { era: 'Legacy' },
   });
+});
+
+/** A listener whose process has stopped and whose queue is full: the kernel drops what comes, as a firewall does. */
+async function deafListener(): Promise<AsyncDisposable & { readonly url: URL }> {
+  const program = "const s = require('net').createServer().listen(0, '127.0.0.1', 1, () => console.log(s.address().port))";
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const port = Number(line.toString());
+  child.kill('SIGSTOP');
+  const queued = Array.from({ length: 4 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+  await delay(200);
+  return {
+    url: new URL(`http://127.0.0.1:${port}/mcp`),
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of queued) socket.destroy();
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+}
+
+test.each(['Modern', 'Legacy', undefined] as const)('where packets are dropped, that is said, whatever the era is (%s)', async (era) => {
+  await using server = await deafListener();
+  const options = { limits: { timeoutMs: 1_000 }, ...(era !== undefined && { era }) };
+  const expected = { outcome: 'Timeout', message: expect.stringMatching(/no connection to \S+ within 1 s: packets are dropped/) };
+  expect(await probe({ url: server.url }, options)).toMatchObject(expected);
+  expect(await call({ url: server.url }, 'echo', {}, options)).toMatchObject(expected);
 });
 
 test('a server that never acknowledges the end does not hold us', async () => {

@@ -28,7 +28,7 @@ export type Send = (request: HttpRequest) => Promise<HttpResponse>;
 /** `Send` over any undici dispatcher: a pool, a proxy agent, the operator's own. */
 export function sendThrough(dispatcher: Dispatcher): Send {
   return async ({ method, url, headers, body, signal }) => {
-    const response = await dispatcher.request({
+    const answering = dispatcher.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method,
@@ -39,6 +39,7 @@ export function sendThrough(dispatcher: Dispatcher): Send {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
+    const response = await unlessAborted(signal, answering);
     // A body that is given up ends with an error that concerns nobody.
     response.body.on('error', () => undefined);
     return {
@@ -48,6 +49,19 @@ export function sendThrough(dispatcher: Dispatcher): Send {
       cancel: () => void response.body.destroy(),
     };
   };
+}
+
+/** undici looks at a signal only once a request has its connection, which may never come about. */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason as Error);
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort);
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 /** A `Send` with connections of its own, which must be closed; it knows whether a connection ever came about. */

@@ -38,6 +38,8 @@ export class OperatorProcess {
           PATH: process.env['PATH'],
           HOME: process.env['HOME'],
           KUBECONFIG: kubeconfig,
+          MALLOC_ARENA_MAX: '1',
+          MALLOC_TRIM_THRESHOLD_: '131072',
           NODE_OPTIONS: '--max-old-space-size-percentage=70 --max-semi-space-size=4',
         },
         stdio: ['ignore', log, log],

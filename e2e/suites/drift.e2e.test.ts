@@ -19,7 +19,7 @@ import {
   Services,
 } from '../../operator/kube/resources.ts';
 import { faulty, Fleet, UNGUARDED } from '../fleet.ts';
-import { type Kubectl, kubectlFor } from '../kubectl.ts';
+import { gone, type Kubectl, kubectlFor } from '../kubectl.ts';
 
 let fleet: Fleet;
 let kubectl: Kubectl;
@@ -268,7 +268,7 @@ test('kubectl rollout restart works, and what others put into pods stays and is 
   await fleet.ready(namespace, 'meshed');
   const [first] = await fleet.pods(namespace, 'meshed');
   await kubectl(['rollout', 'restart', 'deployment/meshed', '-n', namespace]);
-  await kubectl(['wait', '--for=delete', `pod/${first?.metadata.name ?? ''}`, '-n', namespace, '--timeout=90s']);
+  await gone(kubectl, namespace, first === undefined ? [] : [first]);
   await fleet.ready(namespace, 'meshed');
 
   const mesh = { spec: { template: { metadata: { annotations: { 'mesh.example.com/inject': 'true' } } } } };

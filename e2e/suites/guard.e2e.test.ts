@@ -1,7 +1,7 @@
 import { Client as MCPClient, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { expect, inject, test, type TestContext } from 'vitest';
 import type { MCPToolPolicySpecInput } from '../../api/mcptoolpolicy.ts';
-import { kubectlFor } from '../kubectl.ts';
+import { gone, kubectlFor } from '../kubectl.ts';
 import { EVERYTHING_PUBLISHED, KUBERNETES_MCP_SERVER_PUBLISHED } from '../images/servers.ts';
 import { ConformantClient } from '../conformant.ts';
 import { faulty, Fleet, MCPServers } from '../fleet.ts';
@@ -93,8 +93,7 @@ test.concurrent('calls pass the guard, also while pods are replaced under traffi
       const before = [...(await fleet.pods(namespace, 'good')), ...(await fleet.pods(namespace, 'stateless'))];
       for (const [name, each] of Object.entries(servers)) await fleet.apply(namespace, name, { ...each, annotations: { revision } });
       // Until the old pods have really gone: that is when their last connections end.
-      const names = before.map(({ metadata }) => `pod/${metadata.name}`);
-      await kubectl(['wait', '--for=delete', '--timeout=120s', '-n', namespace, ...names]);
+      await gone(kubectl, namespace, before);
       for (const name of Object.keys(servers)) await fleet.ready(namespace, name, 120);
     }
     traffic.on = false;
@@ -109,7 +108,7 @@ test.concurrent('calls pass the guard, also while pods are replaced under traffi
   expect(failures).toEqual([]);
   expect(stateless.lost).toEqual([]);
   for (const count of [inNewSessions, inKeptSessions, fresh, held]) expect(count).toBeGreaterThan(20);
-});
+}, 600_000);
 
 test.concurrent('a server on loopback is reached through its guard alone', async (context) => {
   const { fleet, namespace, connect } = await scene(context);

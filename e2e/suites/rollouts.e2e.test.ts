@@ -3,7 +3,7 @@ import type { MCPServer } from '../../api/mcpserver.ts';
 import { ConfigMaps, Deployments, HorizontalPodAutoscalers, PodDisruptionBudgets } from '../../operator/kube/resources.ts';
 import type { Deployment, Pod } from '../../operator/kube/wire.ts';
 import { faulty, Fleet, UNGUARDED } from '../fleet.ts';
-import { type Kubectl, kubectlFor } from '../kubectl.ts';
+import { gone, type Kubectl, kubectlFor } from '../kubectl.ts';
 import { Traffic } from '../traffic.ts';
 import { Versions } from '../versions.ts';
 
@@ -166,7 +166,7 @@ test('rollouts without a guard lose no call, not even of a single pod', async ()
   const where = await fleet.url(namespace, name);
   const rolled = async (before: readonly Pod[]): Promise<Pod[]> => {
     // Until the old pod has really gone: that is when its last connections end.
-    await kubectl(['wait', '--for=delete', '--timeout=120s', '-n', namespace, ...before.map(({ metadata }) => `pod/${metadata.name}`)]);
+    await gone(kubectl, namespace, before);
     await counted(namespace, name, 1);
     return fleet.pods(namespace, name);
   };
@@ -194,4 +194,4 @@ test('rollouts without a guard lose no call, not even of a single pod', async ()
   process.stdout.write(
     `three rollouts of one pod: ${traffic.answered('New')} calls on new connections, ${traffic.answered('Kept')} on kept ones, none lost\n`,
   );
-}, 300_000);
+}, 600_000);

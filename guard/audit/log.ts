@@ -62,24 +62,30 @@ export class AuditLog {
   }
 
   write(record: AuditRecord): void {
-    const { object, method, client, origin, cause, caller, traceId, ...rest } = record;
-    const { policy, rule, generation, tier } = origin;
+    const { object, origin } = record;
+    // Written out: to spread a record takes as long as to hash it.
     const body = {
       time: new Date(this.#now()).toISOString(),
       seq: this.#seq + 1,
       prev: this.#prev,
-      ...(this.#gap === 0 ? {} : { gap: this.#gap }),
-      ...rest,
-      method: method.slice(0, MAXIMUM_NAME),
-      caller,
-      client: client?.slice(0, MAXIMUM_NAME),
+      gap: this.#gap === 0 ? undefined : this.#gap,
+      server: record.server,
+      decision: record.decision,
+      code: record.code,
+      arguments: record.arguments,
+      result: record.result,
+      timing: record.timing,
+      requestId: record.requestId,
+      method: record.method.slice(0, MAXIMUM_NAME),
+      caller: record.caller,
+      client: record.client?.slice(0, MAXIMUM_NAME),
       object: object === undefined ? undefined : { ...object, name: object.name.slice(0, MAXIMUM_NAME) },
-      policy,
-      rule,
-      generation,
-      tier,
-      cause,
-      traceId,
+      policy: origin.policy,
+      rule: origin.rule,
+      generation: origin.generation,
+      tier: origin.tier,
+      cause: record.cause,
+      traceId: record.traceId,
     };
     const line = `${JSON.stringify({ audit: body })}\n`;
     // Of what a destructive call did, its record may be all that is left.

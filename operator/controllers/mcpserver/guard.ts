@@ -21,10 +21,8 @@ const UPSTREAM_CA = { name: 'guard-ca', mountPath: '/etc/mcp-fleet/ca' };
 /** Where the image of the guard, based on distroless Node, has its programs. */
 const NODE = '/nodejs/bin/node';
 const PROGRAM = '/app/guard.mjs';
-/** Against the image's defaults: source maps take 9 MiB. A young generation of 1 MiB saves nothing at rest, and costs a sixth of the processor under load. */
-const NODE_FLAGS = ['--no-enable-source-maps', '--max-semi-space-size=4'];
-/** For the C library: one pool for all threads and memory that goes back when it is free, 3 MiB of a guard at rest. */
-const MALLOC = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' };
+/** Against the image's defaults: source maps take 9 MiB. */
+const NODE_FLAGS = ['--no-enable-source-maps'];
 
 /** How long endpoints of a pod that ends may still be used by kube-proxies that have not learned of it, seconds. */
 const PAUSE_SECONDS = 5;
@@ -40,10 +38,7 @@ export function guardContainer(server: MCPServer, settings: ChildSettings): Cont
     // A pod needs one regular container: where the server runs elsewhere it is the guard.
     ...(!runsElsewhere(server) && { restartPolicy: 'Always' }),
     args: [...NODE_FLAGS, PROGRAM, ...flags(server, settings)],
-    env: [
-      { name: 'MCP_FLEET_GUARD_POD_ADDRESS', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIP' } } },
-      ...Object.entries(MALLOC).map(([name, value]) => ({ name, value })),
-    ],
+    env: [{ name: 'MCP_FLEET_GUARD_POD_ADDRESS', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIP' } } }],
     ports: [
       { name: MCP_PORT_NAME, containerPort: GuardPort.Data, protocol: 'TCP' },
       { name: 'admin', containerPort: GuardPort.Admin, protocol: 'TCP' },
