@@ -258,7 +258,7 @@ const QUIET_SECONDS = 60;
  * Few servers break or recover at a time, so that all get processor enough. Silence takes none: all are silent at once, while others break. So no test waits for
  * its turn as a whole.
  */
-const busy = new Slots(5);
+const busy = new Slots(4);
 
 async function inTurn<T>(work: () => Promise<T>): Promise<T> {
   const release = await busy.take(AbortSignal.timeout(900_000));

@@ -147,6 +147,17 @@ describe('availability', () => {
       pods: [crashed({ exitCode: 0, startedAt: '2026-11-28T12:00:00Z', finishedAt: '2026-11-28T12:00:05Z' })],
       expected: ['False', 'CrashLooping', /ended without an error/],
     },
+    'a kubelet that is busy and tries again': {
+      pods: [waiting('ContainerCreating')],
+      warnings: [
+        warning(
+          'FailedMount',
+          'MountVolume.SetUp failed for volume "guard-policy" : failed to sync configmap cache: timed out waiting for the condition',
+        ),
+        warning('FailedMount', 'MountVolume.SetUp failed for volume "guard-keys" : object "agents"/"github-guard" not registered'),
+      ],
+      expected: ['False', 'Progressing', '0 of 1 pods are ready'],
+    },
     'a package that cannot be installed': {
       pods: [
         pod({

@@ -120,12 +120,17 @@ const runsOnce = ({ status }: Pod, { name }: ContainerStatus): boolean =>
 
 const mountFailed: Check = ({ pod, warnings, expected }) => {
   if (!statuses(pod).some(({ state }) => ['ContainerCreating', 'PodInitializing'].includes(state?.waiting?.reason ?? ''))) return undefined;
-  const failures = about(pod, warnings, 'FailedMount', 'FailedAttachVolume', 'FailedMapVolume').map(({ message }) => oneLine(message));
+  const failures = about(pod, warnings, 'FailedMount', 'FailedAttachVolume', 'FailedMapVolume')
+    .map(({ message }) => oneLine(message))
+    .filter((text) => !KUBELET_BUSY.test(text));
   // What failed says more than the summary that the kubelet adds after two minutes.
   const message = failures.toSorted().find((text) => !text.includes('unmounted volumes=')) ?? failures[0];
   if (message === undefined) return undefined;
   return { reason: 'MountFailed', message: missingKey(message, expected) ?? `A volume cannot be mounted: ${message}` };
 };
+
+/** A kubelet that has not got what the API server has yet. It tries again by itself; what does not exist it says in other words. */
+const KUBELET_BUSY = /failed to sync (?:configmap|secret) cache: timed out|object "[^"]*"\/"[^"]*" not registered/;
 
 /** The kubelet names neither the Secret or ConfigMap nor the place: only the volume, whose name is ours. */
 function missingKey(message: string, { mounts }: Expectation): string | undefined {
