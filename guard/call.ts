@@ -160,8 +160,12 @@ export class Call {
     const errorType = this.#errorType ?? this.#ownErrorType(status, failure);
     this.#measure(total, upstream, errorType);
     this.#endTrace(total, upstream, errorType);
-    if (enforcement === undefined || enforcement.engine.settings.audit.level === 'None') return;
-    this.context.audit.write(this.#record(enforcement, { status, error: errorType, bytes }, total, upstream, failure));
+    if (enforcement === undefined) return;
+    const { level, onFailure } = enforcement.engine.settings.audit;
+    if (level === 'None') return;
+    // Of what a destructive call did, its record may be all that is left.
+    const urgent = onFailure === 'Block' && this.decision?.class === 'Destructive';
+    this.context.audit.write(this.#record(enforcement, { status, error: errorType, bytes }, total, upstream, failure), urgent);
   }
 
   /** True when this is what closes the call. */

@@ -61,7 +61,8 @@ export class AuditLog {
     return this.#gap;
   }
 
-  write(record: AuditRecord): void {
+  /** @param urgent written at once, and not with what gathers */
+  write(record: AuditRecord, urgent = false): void {
     const { object, origin } = record;
     // Written out: to spread a record takes as long as to hash it.
     const body = {
@@ -88,8 +89,7 @@ export class AuditLog {
       traceId: record.traceId,
     };
     const line = `${JSON.stringify({ audit: body })}\n`;
-    // Of what a destructive call did, its record may be all that is left.
-    if (!this.#sink.offer(line, object?.class === 'Destructive')) {
+    if (!this.#sink.offer(line, urgent)) {
       this.#gap += 1;
       return;
     }
