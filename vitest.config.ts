@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 // Folders are named so that nothing compiled or cached is ever picked up as a test.
 const folders = '{api,mcp,compiler,operator,cli,guard,tunnel,scripts,e2e,bench}';
 
+/** Two hundred sessions: pods that wait for a processor which others have are late for everybody. */
+const ALONE = 'e2e/rolling.e2e.test.ts';
+
 /**
  * Tests on real clusters meet a machine that is busy with other things once in a while: CI runs such a test again before it calls it broken.
  * Developers see every failure.
@@ -38,11 +41,23 @@ export default defineConfig({
           name: 'e2e',
           retry,
           include: [`${folders}/**/*.e2e.test.ts`],
-          exclude: ['**/node_modules/**', 'e2e/suites/**'],
+          exclude: ['**/node_modules/**', 'e2e/suites/**', ALONE],
           testTimeout: 180_000,
           hookTimeout: 300_000,
           // Most of them have a cluster of their own, and wait for it half of the time.
           maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'e2e-alone',
+          retry,
+          include: [ALONE],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          maxWorkers: 1,
+          // After all others.
+          sequence: { groupOrder: 1 },
         },
       },
       {

@@ -71,9 +71,11 @@ async function discover(connection: Connection, exchange: Exchange): Promise<Ser
 async function discoverAnswer(connection: Connection, exchange: Exchange): Promise<{ answer: DiscoverAnswer; result?: JsonObject }> {
   // A legacy server may leave an unknown method unanswered: half of the time remains for `initialize`. Where no connection came about there is nothing else to try.
   const half = new AbortController();
-  const timer = setTimeout(() => {
-    if (exchange.own?.connected() !== false) half.abort();
-  }, exchange.limits.timeoutMs / 2);
+  const giveUp = (): void => {
+    if (exchange.own?.connected() === false) timer = setTimeout(giveUp, 100);
+    else half.abort();
+  };
+  let timer = setTimeout(giveUp, exchange.limits.timeoutMs / 2);
   try {
     const result = await connection.request('server/discover', {}, { signal: AbortSignal.any([exchange.signal, half.signal]) });
     return { answer: { kind: 'Result', result }, result };

@@ -29,7 +29,10 @@ export async function withConnection<T>(
 ): Promise<T> {
   const limits = { ...defaultLimits, ...options.limits };
   const deadline = AbortSignal.timeout(limits.timeoutMs);
-  const own = target.send === undefined ? ownSend(target.url.origin, target.ca === undefined ? {} : { ca: target.ca }) : undefined;
+  const own =
+    target.send === undefined
+      ? ownSend(target.url.origin, { timeoutMs: limits.timeoutMs, ...(target.ca === undefined ? {} : { ca: target.ca }) })
+      : undefined;
   const headers = lowerCase(target.headers ?? {});
   const exchange: Exchange = {
     target: { ...target, url: withoutCredentials(target.url), headers },

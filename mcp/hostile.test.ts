@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { call } from './call.ts';
 import type { Send } from './http.ts';
 import { probe } from './probe.ts';
@@ -280,6 +280,9 @@ test('a server that leaves only server/discover unanswered is verified all the s
   });
 });
 
+/** Connections of this process that have not come about. */
+const connecting = (): number => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+
 /** A listener whose process has stopped and whose queue is full: the kernel drops what comes, as a firewall does. */
 async function deafListener(): Promise<AsyncDisposable & { readonly url: URL }> {
   const program = "const s = require('net').createServer().listen(0, '127.0.0.1', 1, () => console.log(s.address().port))";
@@ -303,8 +306,11 @@ test.each(['Modern', 'Legacy', undefined] as const)('where packets are dropped, 
   await using server = await deafListener();
   const options = { limits: { timeoutMs: 1_000 }, ...(era !== undefined && { era }) };
   const expected = { outcome: 'Timeout', message: expect.stringMatching(/no connection to \S+ within 1 s: packets are dropped/) };
+  const before = connecting();
   expect(await probe({ url: server.url }, options)).toMatchObject(expected);
   expect(await call({ url: server.url }, 'echo', {}, options)).toMatchObject(expected);
+  // Or a fleet behind a firewall would have thousands of them until the kernel gives up.
+  await vi.waitFor(() => expect(connecting()).toBe(before), { timeout: 10_000, interval: 100 });
 });
 
 test('a server that never acknowledges the end does not hold us', async () => {

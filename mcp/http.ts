@@ -51,6 +51,9 @@ export function sendThrough(dispatcher: Dispatcher): Send {
   };
 }
 
+/** undici's own timers are half a second late or early. */
+const CONNECT_GRACE_MS = 1_000;
+
 /** undici looks at a signal only once a request has its connection, which may never come about. */
 async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
@@ -75,9 +78,10 @@ export interface OwnSend {
  * One connection for all that is asked in turn, so that behind a Service with several pods a session stays with the pod that opened it; further ones only
  * for what is sent `aside`.
  */
-export function ownSend(origin: string, options: { readonly ca?: string } = {}): OwnSend {
+export function ownSend(origin: string, { timeoutMs, ca }: { readonly timeoutMs: number; readonly ca?: string }): OwnSend {
   let connected = false;
-  const connector = buildConnector({ timeout: 0, ...(options.ca === undefined ? {} : { ca: options.ca }) });
+  // The deadline comes first, and closing does not end what is still connecting: it must not stay until the kernel gives up.
+  const connector = buildConnector({ timeout: timeoutMs + CONNECT_GRACE_MS, ...(ca === undefined ? {} : { ca }) });
   const connect: typeof connector = (target, callback) => {
     connector(target, (...outcome) => {
       if (outcome[0] === null) connected = true;

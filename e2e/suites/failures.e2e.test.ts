@@ -258,10 +258,11 @@ const QUIET_SECONDS = 60;
  * Few servers break or recover at a time, so that all get processor enough. Silence takes none: all are silent at once, while others break. So no test waits for
  * its turn as a whole.
  */
-const busy = new Slots(4);
+const breaking = new Slots(4);
+const mending = new Slots(3);
 
-async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  const release = await busy.take(AbortSignal.timeout(900_000));
+async function inTurn<T>(turns: Slots, work: () => Promise<T>): Promise<T> {
+  const release = await turns.take(AbortSignal.timeout(900_000));
   try {
     return await work();
   } finally {
@@ -271,7 +272,7 @@ async function inTurn<T>(work: () => Promise<T>): Promise<T> {
 
 async function story(place: Place, name: string, { condition, reason, says, within = 90, mend, ...breakage }: Breakage): Promise<void> {
   const { namespace, history } = place;
-  await inTurn(async () => {
+  await inTurn(breaking, async () => {
     await breakage.prepare?.(namespace);
     await fleet.apply(namespace, name, breakage.spec);
     await fleet.until(namespace, name, condition, { status: 'False', reason }, within);
@@ -295,7 +296,7 @@ async function story(place: Place, name: string, { condition, reason, says, with
     expect(reasons, type).toEqual([...new Set(reasons)]);
   }
 
-  await inTurn(async () => {
+  await inTurn(mending, async () => {
     const waiting = kubectl(['wait', '--for=condition=Ready', `mcpserver/${name}`, '-n', namespace, '--timeout=200s']);
     await mend(namespace, name);
     await waiting;
@@ -337,7 +338,8 @@ describe('a broken server says why, stays silent about it, and recovers by itsel
 
 describe('other states', () => {
   test.concurrent('a server that asks for credentials is ready, and says that its tools are unknown', async () => {
-    const { namespace, history } = place;
+    const own = await newPlace();
+    const { namespace, history } = own;
     await fleet.apply(namespace, 'private', spec({}, '--mode', 'Unauthorized'));
     const server = await fleet.until(namespace, 'private', 'Verified', {
       status: 'True',
@@ -349,7 +351,7 @@ describe('other states', () => {
     await fleet.behave(namespace, 'private', { mode: 'Healthy' });
     const open = await fleet.until(namespace, 'private', 'Verified', { status: 'True', reason: 'Verified' });
     expect(open.status?.tools?.total).toBe(8);
-    expect(verdicts(place, 'private')).toEqual(['False', 'True']);
+    expect(verdicts(own, 'private')).toEqual(['False', 'True']);
     expect(history.violations('private')).toEqual([]);
   });
 
@@ -371,7 +373,7 @@ describe('other states', () => {
   });
 
   test.concurrent('a healthy server that stops answering and comes back', { timeout: 300_000 }, async () => {
-    const { namespace, history } = place;
+    const { namespace, history } = await newPlace();
     await fleet.apply(namespace, 'shaky', spec());
     await fleet.ready(namespace, 'shaky');
     await fleet.behave(namespace, 'shaky', { mode: 'JsonRpcError' });

@@ -59,6 +59,29 @@ test('records that do not fit are counted in the next one that is written, and t
   expect(lines.at(-1)).toMatchObject({ gap: 2, seq: written });
 });
 
+test('lines gather for a moment, urgent ones do not wait, and the end waits for all', async () => {
+  const written: string[] = [];
+  const sink = new LineSink((bytes, done) => {
+    written.push(bytes.toString());
+    done(null);
+  });
+  sink.offer('a');
+  await new Promise(setImmediate);
+  expect(written).toEqual([]);
+  sink.offer('b', true);
+  await new Promise(setImmediate);
+  expect(written).toEqual(['ab']);
+  sink.offer('c');
+  sink.offer('d');
+  await eventually(() => written.length === 2, 'what gathered is written');
+  sink.offer('e');
+  await sink.flushed();
+  expect(written).toEqual(['ab', 'cd', 'e']);
+  sink.offer('f', true);
+  await new Promise(setImmediate);
+  expect(written.at(-1)).toBe('f');
+});
+
 test('while records cannot be written, destructive calls are refused where the policy says so, and no others', async () => {
   const server = await scriptedServer(
     (_seen, response) => {

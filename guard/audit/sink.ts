@@ -14,7 +14,7 @@ const RETRY = 200;
  * Writes lines in order, one write at a time with everything that gathered meanwhile.
  *
  * Guarantees: callers never wait; what does not fit is refused at once and not half written; memory is bounded. A process that is killed loses what
- * has gathered for up to 5 ms; urgent lines, and all before them, go within the same turn of the event loop.
+ * has gathered for up to 5 ms, and what waits for a write that is slow; urgent lines, and all before them, do not gather.
  */
 export class LineSink {
   readonly #write: LineWriter;
@@ -95,6 +95,7 @@ export class LineSink {
         else this.#gather();
         return;
       }
+      this.#hurried = false;
       for (const resolve of this.#idle.splice(0)) resolve();
     });
   }

@@ -30,7 +30,10 @@ export function downloader(destinations: Destinations, lookup: Resolve = system)
     const refused =
       refusedURL(url, destinations) ?? (isIP(hostOf(url)) === 0 ? undefined : refusedAddress(hostOf(url), hostOf(url), destinations));
     if (refused !== undefined) throw new KeySetError(refused);
-    const client = new Client(url.origin, { connect: buildConnector({ timeout: 0, lookup: judgedLookup(destinations, lookup) }) });
+    // The deadline comes first; to destroy a client does not end what is still connecting.
+    const client = new Client(url.origin, {
+      connect: buildConnector({ timeout: TIMEOUT_MS + 1_000, lookup: judgedLookup(destinations, lookup) }),
+    });
     const deadline = AbortSignal.timeout(TIMEOUT_MS);
     try {
       return await documentAt(client, url, AbortSignal.any([signal, deadline]));

@@ -29,6 +29,15 @@ const crashed = (changes: object, restartCount = 2) =>
       containerStatus({ restartCount, state: { running: {} }, lastState: { terminated: { exitCode: 1, reason: 'Error', ...changes } } }),
     ],
   });
+/** Began at 12:00:00 and ended with 0; when its pod's readiness changed last. */
+const ranFor = (until: string, readiness: string): Pod => {
+  const at = (time: string): string => `2026-11-28T${time}Z`;
+  const terminated = { exitCode: 0, startedAt: at('12:00:00'), finishedAt: at(until) };
+  return pod({
+    conditions: [{ type: 'Ready', status: 'False', lastTransitionTime: at(readiness) }],
+    containerStatuses: [containerStatus({ restartCount: 1, state: { running: {} }, lastState: { terminated } })],
+  });
+};
 const warning = (reason: string, message: string, count = 1): PodWarning => ({ pod: 'github-1', reason, message, count });
 const stuck = (): Deployment => live({ conditions: [{ type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded' }] });
 
@@ -140,11 +149,20 @@ describe('availability', () => {
       expected: ['False', 'CrashLooping', /nothing listened on port 8080 in time/],
     },
     'a container that the kubelet ended because nothing listened, before its events arrive': {
-      pods: [crashed({ exitCode: 0, startedAt: '2026-11-28T12:00:00Z', finishedAt: '2026-11-28T12:01:00Z' })],
+      pods: [ranFor('12:01:00', '11:59:58')],
       expected: ['False', 'CrashLooping', /nothing listened on port 8080 in time/],
     },
     'a container that ended by itself, sooner than the kubelet would have ended it': {
-      pods: [crashed({ exitCode: 0, startedAt: '2026-11-28T12:00:00Z', finishedAt: '2026-11-28T12:00:05Z' })],
+      pods: [ranFor('12:00:05', '11:59:58')],
+      expected: ['False', 'CrashLooping', /ended without an error/],
+    },
+    'a container that ended after its pod had been ready': {
+      pods: [ranFor('12:01:00', '12:01:00')],
+      expected: ['False', 'CrashLooping', /ended without an error/],
+    },
+    'a container of which the length says nothing': {
+      pods: [ranFor('12:01:00', '11:59:58')],
+      wants: { expected: { ...wanted.expected, unstartedSeconds: undefined } },
       expected: ['False', 'CrashLooping', /ended without an error/],
     },
     'a kubelet that is busy and tries again': {

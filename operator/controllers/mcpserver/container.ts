@@ -103,15 +103,24 @@ function startupProbe({ probes: given, package: workload, transport }: MCPServer
   return transport.bind === 'Loopback' ? adminProbe('/upstream', rhythm) : { tcpSocket: { port }, successThreshold: 1, ...rhythm };
 }
 
-/** How long a container has run, in seconds, when the kubelet has ended it because its startup probe never succeeded: at least and at most. */
-export function unstartedSeconds(spec: MCPServerSpec): readonly [least: number, most: number] {
-  const probe = startupProbe(spec, serverPort(spec.transport) ?? 0);
+/**
+ * How long a container has run, in seconds, when the kubelet has ended it because its startup probe never succeeded: at least and at most. `undefined` where a
+ * length says nothing: no startup probe, one that gives up so soon that the container may have ended by itself, or another probe that ends it too.
+ */
+export function unstartedSeconds(spec: MCPServerSpec): readonly [least: number, most: number] | undefined {
+  const port = serverPort(spec.transport);
+  if (port === undefined || spec.probes?.liveness !== undefined) return undefined;
+  const probe = startupProbe(spec, port);
   const { initialDelaySeconds = 0, periodSeconds = 10, failureThreshold = 3, timeoutSeconds = 1 } = probe;
   // Times in a pod's status are whole seconds.
   const least = initialDelaySeconds + periodSeconds * (failureThreshold - 1) - 1;
+  if (least < LEAST_TELLING_SECONDS) return undefined;
   const grace = probe.terminationGracePeriodSeconds ?? terminationGracePeriodSeconds(spec);
   return [least, initialDelaySeconds + (periodSeconds + timeoutSeconds) * failureThreshold + grace + 1];
 }
+
+/** Who ends by itself does so sooner. */
+const LEAST_TELLING_SECONDS = 5;
 
 function probes(spec: MCPServerSpec, port: number): Pick<Container, 'startupProbe' | 'livenessProbe' | 'readinessProbe'> {
   const { probes: given = {}, guard } = spec;

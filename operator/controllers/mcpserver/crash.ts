@@ -16,8 +16,8 @@ export interface Expectation {
   readonly env: readonly string[];
   readonly memoryLimit: string | undefined;
   readonly readOnlyRootFilesystem: boolean;
-  /** How long a container has run when the startup probe gave up on it: at least and at most. */
-  readonly unstartedSeconds: readonly [least: number, most: number];
+  /** How long a container has run when the startup probe gave up on it: at least and at most. `undefined`: its length says nothing. */
+  readonly unstartedSeconds: readonly [least: number, most: number] | undefined;
   /** By name of the volume. */
   readonly mounts: ReadonlyMap<string, MountedSource>;
 }

@@ -102,7 +102,7 @@ const crashLooping: Check = ({ pod, expected, warnings }) => {
     const neverListened =
       status.name === SERVER_CONTAINER &&
       [137, 143, 0].includes(ended.exitCode) &&
-      (startupProbeFailed(pod, warnings) || ranUntilGivenUp(status, ended, expected));
+      (startupProbeFailed(pod, warnings) || ranUntilGivenUp(pod, ended, expected));
     const hint = crashHint({ exitCode: ended.exitCode, reason: ended.reason, log, neverListened }, expected);
     const what = status.name === INSTALL_CONTAINER ? 'The package cannot be installed: its installer' : `Container ${status.name}`;
     const how = ended.reason === 'OOMKilled' ? 'ran out of memory' : `ended with exit code ${ended.exitCode}`;
@@ -122,7 +122,7 @@ const mountFailed: Check = ({ pod, warnings, expected }) => {
   if (!statuses(pod).some(({ state }) => ['ContainerCreating', 'PodInitializing'].includes(state?.waiting?.reason ?? ''))) return undefined;
   const failures = about(pod, warnings, 'FailedMount', 'FailedAttachVolume', 'FailedMapVolume')
     .map(({ message }) => oneLine(message))
-    .filter((text) => !KUBELET_BUSY.test(text));
+    .filter((text) => !KUBELET_BUSY.test(text) || text.includes('not found'));
   // What failed says more than the summary that the kubelet adds after two minutes.
   const message = failures.toSorted().find((text) => !text.includes('unmounted volumes=')) ?? failures[0];
   if (message === undefined) return undefined;
@@ -242,13 +242,14 @@ const startupProbeFailed = (pod: Pod, warnings: readonly PodWarning[]): boolean 
   about(pod, warnings, 'Unhealthy').some(({ message }) => message.startsWith('Startup probe failed'));
 
 /** A kubelet with much to tell sends its events late, or not at all: how long the container ran says the same. */
-function ranUntilGivenUp(
-  { started }: ContainerStatus,
-  { startedAt, finishedAt }: Terminated,
-  { unstartedSeconds: [least, most] }: Expectation,
-): boolean {
-  const seconds = (Date.parse(finishedAt ?? '') - Date.parse(startedAt ?? '')) / 1000;
-  return started !== true && seconds >= least && seconds <= most;
+function ranUntilGivenUp(pod: Pod, { startedAt, finishedAt }: Terminated, { unstartedSeconds }: Expectation): boolean {
+  if (unstartedSeconds === undefined) return false;
+  const [least, most] = unstartedSeconds;
+  const began = Date.parse(startedAt ?? '');
+  const seconds = (Date.parse(finishedAt ?? '') - began) / 1000;
+  // A pod that was ready while it ran has listened: then its readiness has changed since.
+  const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime;
+  return seconds >= least && seconds <= most && Date.parse(ready ?? '') <= began;
 }
 
 /** runc wraps its cause in a chain of its own steps; the end of it is the news. */
