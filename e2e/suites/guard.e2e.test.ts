@@ -21,14 +21,17 @@ async function scene({ onTestFinished }: TestContext): Promise<Scene> {
   onTestFinished(() => fleet[Symbol.asyncDispose]());
   const namespace = await fleet.namespace();
   const kubectl = await kubectlFor(inject('kubeconfig'));
+  // Asked once: callers in a loop would take the processor from what they watch.
+  const urls = new Map<string, URL>();
   return {
     fleet,
     namespace,
     kubectl,
     connect: async (server) => {
-      const address = (await kubectl(['get', 'service', server, '-n', namespace, '-o', 'jsonpath={.spec.clusterIP}'])).trim();
+      const url = urls.get(server) ?? (await fleet.url(namespace, server));
+      urls.set(server, url);
       const client = new MCPClient({ name: 'e2e', version: '1' });
-      await client.connect(new StreamableHTTPClientTransport(new URL(`http://${address}/mcp`)));
+      await client.connect(new StreamableHTTPClientTransport(url));
       onTestFinished(() => client.close().catch(() => {}));
       return client;
     },
