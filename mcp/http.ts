@@ -51,8 +51,8 @@ export function sendThrough(dispatcher: Dispatcher): Send {
   };
 }
 
-/** undici's own timers are half a second late or early. */
-const CONNECT_GRACE_MS = 1_000;
+/** How much later than its deadline a connection that does not come about is given up, so that the deadline comes first: undici's timers are half a second late or early. */
+export const CONNECT_GRACE_MS = 1_000;
 
 /** undici looks at a signal only once a request has its connection, which may never come about. */
 async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {

@@ -6,6 +6,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundle, policy } from '../../guard/testing/bundle.ts';
 import { eventually } from '../../guard/testing/running.ts';
+import { IMAGE_ENVIRONMENT } from '../image.ts';
 
 const DIRECTORY = mkdtempSync(join(tmpdir(), 'bench-guard-'));
 
@@ -47,10 +48,6 @@ export function bundled(): void {
 
 export type Policies = 'none' | 'audit off' | 'audit on';
 
-/** As image and pod have them. */
-const NODE_FLAGS = ['--max-old-space-size-percentage=70', '--max-semi-space-size=4'];
-const MALLOC = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' };
-
 /** The guard's program out of its bundle, with a policy that has a ceiling and one rule. Its audit log goes nowhere, by the same writes as ever. */
 export async function startGuard(name: string, upstream: readonly string[], policies: Policies): Promise<Subject> {
   const file = join(mkdtempSync(join(DIRECTORY, 'policy-')), 'bundle.json');
@@ -60,7 +57,7 @@ export async function startGuard(name: string, upstream: readonly string[], poli
   writeFileSync(file, JSON.stringify(bundle(policies === 'none' ? {} : { policies: [policy({ access, audit, rules })] })));
   const flags = ['--bundle', file, '--address', '127.0.0.1', '--control', '', '--farewell-seconds', '0', ...upstream];
   for (const port of ['data', 'admin', 'metrics']) flags.push(`--${port}-port`, '0');
-  const child = node(SUBJECT_CORE, [...NODE_FLAGS, join(DIRECTORY, 'guard.mjs'), ...flags], ['ignore', 'ignore', 'pipe'], MALLOC);
+  const child = node(SUBJECT_CORE, [join(DIRECTORY, 'guard.mjs'), ...flags], ['ignore', 'ignore', 'pipe'], IMAGE_ENVIRONMENT);
   let log = '';
   child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
   await eventually(() => log.includes('"msg":"started"'), `the guard started: ${log}`, 30_000);

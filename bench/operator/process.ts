@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { IMAGE_ENVIRONMENT } from '../image.ts';
 
 /** Bundles of their own: a build of the image meanwhile must not pull them away. */
 export const BUNDLES = join(import.meta.dirname, '../.build');
@@ -38,9 +39,7 @@ export class OperatorProcess {
           PATH: process.env['PATH'],
           HOME: process.env['HOME'],
           KUBECONFIG: kubeconfig,
-          MALLOC_ARENA_MAX: '1',
-          MALLOC_TRIM_THRESHOLD_: '131072',
-          NODE_OPTIONS: '--max-old-space-size-percentage=70 --max-semi-space-size=4',
+          ...IMAGE_ENVIRONMENT,
         },
         stdio: ['ignore', log, log],
       },

@@ -1,7 +1,7 @@
 import { lookup as resolve, type LookupAddress, type LookupOptions } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector, Client } from 'undici';
-import { sendThrough } from '../../../mcp/http.ts';
+import { CONNECT_GRACE_MS, sendThrough } from '../../../mcp/http.ts';
 import { networkFault } from '../../../mcp/network-fault.ts';
 import { type Destinations, hostOf, refusedAddress, refusedURL } from './destination.ts';
 import { KeySetError } from './keyset.ts';
@@ -32,7 +32,7 @@ export function downloader(destinations: Destinations, lookup: Resolve = system)
     if (refused !== undefined) throw new KeySetError(refused);
     // The deadline comes first; to destroy a client does not end what is still connecting.
     const client = new Client(url.origin, {
-      connect: buildConnector({ timeout: TIMEOUT_MS + 1_000, lookup: judgedLookup(destinations, lookup) }),
+      connect: buildConnector({ timeout: TIMEOUT_MS + CONNECT_GRACE_MS, lookup: judgedLookup(destinations, lookup) }),
     });
     const deadline = AbortSignal.timeout(TIMEOUT_MS);
     try {
